@@ -1,0 +1,351 @@
+"""Grid worlds: a map drawn in text, and the four processes it can be seen as.
+
+Symbols: S states (the squares that are no rock, row by row, and an end state if there are exits);
+D moves, one for each action; `landing` (S, D) the state that each move leads to.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from gridrl.processes import (
+    MDP,
+    POMDP,
+    Finding,
+    MarkovProcess,
+    RewardProcess,
+    SparseTransitions,
+    arrive,
+    leave,
+)
+from gridrl.processes.payments import SquareReward
+from gridrl.tables import Array, Indices, Mask, number
+from gridrl.worlds.slips import Slip, check_slip, slip_to_neighbours
+from gridrl.worlds.views import Offsets, Window, observations, window
+
+Move = tuple[int, int]
+MOVES: Mapping[str, Move] = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
+KNOWN = ".#SFHG"
+LECTURE_SLIP = slip_to_neighbours(0.5)
+DENSE_STATES = 400  # a larger world's P is sparse
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GridWorld:
+    """A map of squares, what they pay and how slippery they are; make one with `from_text`.
+
+    Attributes:
+        tiles: the map, (rows, columns), one character a square.
+        rewards: reward of a tile's character, in reward units; 0 where it is not named.
+        terminal: the characters that end an episode on arrival.
+        exits: the characters from which, whatever one does, one leaves for a single end state.
+        walls: the characters that are no states.
+        slip: where a move leads, see `gridrl.worlds.slips`.
+        reward_on: "leave" or "arrive", when a square pays.
+        view: what is seen from a square.
+        moves: the actions, by name: (rows down, columns right).
+        jumps: the landing table of a world with rules of its own, (S, D); None: to the next square.
+        fees: what a move costs or pays beside the squares' rewards, (S, D); None: nothing.
+    """
+
+    tiles: NDArray[np.str_]
+    rewards: Mapping[str, float]
+    terminal: str = ""
+    exits: str = ""
+    walls: str = "#"
+    slip: Slip = LECTURE_SLIP
+    reward_on: str = "leave"
+    view: Window = field(default_factory=Window)
+    moves: Mapping[str, Move] = field(default_factory=lambda: dict(MOVES))
+    jumps: Indices | None = None
+    fees: Array | None = None
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        rewards: Mapping[str, float] | None = None,
+        terminal: str = "",
+        slip: Slip = LECTURE_SLIP,
+        reward_on: str = "leave",
+        view: Window | Offsets | None = None,
+        exits: str = "",
+        walls: str = "#",
+        moves: Mapping[str, Move] | None = None,
+    ) -> GridWorld:
+        """Read a map: `.` ice, `#` rock, `S` start, `F` fish, `H` hole, `G` goal.
+
+        Args:
+            text: one line a row; lines are stripped, empty ones at the ends do not count.
+            rewards: reward of each tile's character, which may be a new one: {"F": 1.0, "H": -2.0,
+                "D": 0.5}; what is not named pays 0. None is {"F": 1.0}.
+            terminal: the tiles that end an episode on arrival: "GF".
+            slip: where a move leads; the lecture's is `slip_to_neighbours(0.5)`.
+            reward_on: "leave" pays R(s_t) on the step from t to t + 1, "arrive" pays R(s_{t+1}).
+            view: a `Window`, or its offsets; None is the lecture's box, one's square and the one
+                below.
+            exits: the tiles that every action leaves for one end state (paying, on "leave").
+            walls: the tiles that are no states.
+            moves: the actions: {"left": (0, -1), "right": (0, 1)}; None is up, right, down, left.
+
+        Several `S` share the start distribution; without one it is uniform over what is not
+        terminal.
+
+        >>> GridWorld.from_text('''
+        ...     S.#
+        ...     ..F
+        ... ''')
+        GridWorld(2 x 3, 5 states)
+
+        Raises:
+            TypeError, ValueError: an empty or ragged map, an unknown tile (its place is named), a
+                reward in a terminal tile that nobody leaves.
+        """
+        paid = {"F": 1.0} if rewards is None else dict(rewards)
+        world = cls(
+            tiles=_read_tiles(text, set(KNOWN) | set(paid) | set(terminal + exits + walls)),
+            rewards=_read_rewards(paid, walls),
+            terminal=terminal,
+            exits=exits,
+            walls=walls,
+            slip=slip,
+            reward_on=reward_on,
+            view=window(view),
+            moves=dict(MOVES if moves is None else moves),
+        )
+        _check_world(world)
+        return world
+
+    # --- squares and states -------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.tiles.shape[0], self.tiles.shape[1]
+
+    @cached_property
+    def positions(self) -> Indices:
+        """(row, column) of each state that is a square, (n_squares, 2)."""
+        return np.argwhere(~np.isin(self.tiles, list(self.walls)))
+
+    @property
+    def n_states(self) -> int:
+        """The squares that are no rock, and the end state if there are exits."""
+        return len(self.positions) + bool(self._exit_squares.any())
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Squares count from 1, row by row, rocks too; an end state is called "end"."""
+        squares = self.positions @ (self.shape[1], 1) + 1
+        return tuple(map(str, squares.tolist())) + ("end",) * bool(self._exit_squares.any())
+
+    def index(self, label: int | str) -> int:
+        """The state of a square counted from 1, as on pictures.
+
+        >>> world = GridWorld.from_text("S#F")
+        >>> world.index(3), world.index("1")
+        (1, 0)
+        """
+        if str(label) not in self._states_by_label:
+            squares = self.tiles.size
+            raise ValueError(f"label must be a square from 1 to {squares}, no rock; it is {label}")
+        return self._states_by_label[str(label)]
+
+    @cached_property
+    def _states_by_label(self) -> dict[str, int]:
+        return {label: s for s, label in enumerate(self.labels)}
+
+    @cached_property
+    def state_tiles(self) -> NDArray[np.str_]:
+        """The tile of each state that is a square, (n_squares,)."""
+        return self.tiles[self.positions[:, 0], self.positions[:, 1]]
+
+    @cached_property
+    def _exit_squares(self) -> Mask:
+        return np.isin(self.state_tiles, list(self.exits))
+
+    def _of_states(self, squares: Array | Mask, end: float) -> Any:
+        """Append the end state's entry, if there is one."""
+        more = np.full(self.n_states - len(squares), end, squares.dtype)
+        return np.concatenate([squares, more])
+
+    @cached_property
+    def landing(self) -> Indices:
+        """The state that each move leads to, (S, D); one's own where the way is blocked."""
+        if self.jumps is not None:
+            return self.jumps
+        rows, columns = self.shape
+        state_at = np.full((rows + 2, columns + 2), -1)
+        state_at[self.positions[:, 0] + 1, self.positions[:, 1] + 1] = np.arange(
+            len(self.positions)
+        )
+        to = self.positions[:, None] + np.array(list(self.moves.values())) + 1  # (S, D, 2)
+        there = state_at[to[..., 0].clip(0, rows + 1), to[..., 1].clip(0, columns + 1)]
+        landing = np.where(there < 0, np.arange(len(there))[:, None], there)
+        landing[self._exit_squares] = self.n_states - 1
+        end = np.full((self.n_states - len(there), len(self.moves)), self.n_states - 1)
+        return np.concatenate([landing, end])
+
+    @property
+    def open_ways(self) -> Mask:
+        """Which moves lead to another state, (S, D)."""
+        return self.landing != np.arange(self.n_states)[:, None]
+
+    # --- the four lenses ----------------------------------------------------------------------
+
+    def markov_process(self) -> MarkovProcess:
+        """Pr(s'|s): equally likely in any free direction."""
+        P = self._transitions(_evenly(self.open_ways)[:, None])
+        return MarkovProcess(
+            P.matrix if isinstance(P, SparseTransitions) else P[:, 0], **self._ends
+        )
+
+    def reward_process(self, gamma: float) -> RewardProcess:
+        """Pr(s'|s), and what the squares pay."""
+        chain = self.markov_process()
+        R: Any = self._square_reward
+        if self.fees is not None:
+            fees = (_evenly(self.open_ways)[:, :-1] * self.fees).sum(axis=1)
+            R = fees + (chain.P @ R.values if R.on_arrival else R.values)
+        return RewardProcess(chain.P, R, gamma, **self._ends)
+
+    def mdp(self, gamma: float) -> MDP:
+        """Pr(s'|s,a): as meant, or where the slip leads."""
+        p = check_slip(self.slip(self.open_ways), self.n_states, len(self.moves))
+        P = self._transitions(p)
+        R: Any = self._square_reward
+        if self.fees is not None:
+            R = (p[..., :-1] * self.fees[:, None]).sum(axis=2) + R.expected(P)
+        return MDP(P, R, gamma, action_labels=list(self.moves), **self._ends)
+
+    def pomdp(self, gamma: float, view: Window | Offsets | None = None) -> POMDP:
+        """Pr(o|s): the same world seen through a window; None is the world's own `view`."""
+        seen = self.view if view is None else window(view)
+        O, labels = observations(seen, self.tiles, self.positions, self.n_states)  # noqa: E741
+        return POMDP(self.mdp(gamma), O, observation_labels=labels)
+
+    def replace(self, **fields: Any) -> GridWorld:
+        """Return a copy with other `fields`, checked again: `world.replace(slip=no_slip())`."""
+        world = replace(self, **fields)
+        _check_world(world)
+        return world
+
+    @property
+    def _square_reward(self) -> SquareReward:
+        squares = np.array([self.rewards.get(str(tile), 0.0) for tile in self.state_tiles])
+        return (arrive if self.reward_on == "arrive" else leave)(self._of_states(squares, 0.0))
+
+    @property
+    def _ends(self) -> dict[str, Any]:
+        terminal = self._of_states(np.isin(self.state_tiles, list(self.terminal)), 1.0)
+        starts = self._of_states(self.state_tiles == "S", 0.0)
+        start = starts / starts.sum() if starts.any() else None
+        return {"start": start, "terminal": terminal, "labels": self.labels}
+
+    def _transitions(self, p: Array) -> Array | SparseTransitions:
+        """Pr(s'|s,a) from Pr(direction|s,a), (S, A, D + 1), straight into CSR where it is large."""
+        S, A, _ = p.shape
+        stay = np.arange(S)[:, None]
+        stay = np.where(self._of_states(self._exit_squares, 0.0)[:, None], S - 1, stay)
+        to = np.concatenate([self.landing, stay], axis=1)  # (S, D + 1)
+        s, a, d = np.nonzero(p)
+        matrix = csr_array((p[s, a, d], (s * A + a, to[s, d])), shape=(S * A, S))
+        if S > DENSE_STATES:
+            return SparseTransitions(matrix, A)
+        return matrix.toarray().reshape(S, A, S)
+
+    # --- looking at it ------------------------------------------------------------------------
+
+    def check(self, process: MDP | MarkovProcess) -> list[Finding]:
+        """What is odd about a hand-made process on this map: moves that go elsewhere, jumps.
+
+        >>> world = GridWorld.from_text("S.F", slip=slip_to_neighbours(0.8))
+        >>> mdp = world.mdp(gamma=0.9)
+        >>> mixed_up = mdp.replace(P=mdp.P[:, [0, 3, 2, 1]])  # left and right exchanged
+        >>> world.check(mdp), world.check(mixed_up)[0]
+        ([], wrong way: 'right' from 2 goes mostly left)
+        """
+        from gridrl.worlds.map_checks import check_on_map
+
+        return check_on_map(self, process)
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return f"GridWorld({rows} x {columns}, {self.n_states} states)"
+
+    def __str__(self) -> str:
+        return "\n".join("".join(row) for row in self.tiles)
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p>{self!r}</p><pre style='line-height:1.1;font-size:140%'>{escape(str(self))}</pre>"
+        )
+
+
+def _evenly(ways: Mask) -> Array:
+    """Pr(direction), even over the free ones, and last of staying if none is, (S, D + 1)."""
+    stuck = ~ways.any(axis=1, keepdims=True)
+    return np.concatenate([ways, stuck], axis=1) / np.maximum(ways.sum(axis=1, keepdims=True), 1)
+
+
+def _read_tiles(text: str, known: set[str]) -> NDArray[np.str_]:
+    if not isinstance(text, str):
+        raise TypeError(
+            f"text must be the map as text, one line a row; it is {type(text).__name__}"
+        )
+    lines = [line.strip() for line in textwrap.dedent(text).strip().splitlines()]
+    if not lines:
+        raise ValueError("text must hold at least one square; it is empty")
+    for i, line in enumerate(lines):
+        if len(line) != len(lines[0]):
+            raise ValueError(
+                f"text must have rows of one length; row 1 has {len(lines[0])} squares,"
+                f" row {i + 1} has {len(line)}"
+            )
+        for j, tile in enumerate(line):
+            if tile not in known:
+                raise ValueError(
+                    f"text must hold tiles of {''.join(sorted(known))!r}, or named in rewards=;"
+                    f" row {i + 1}, column {j + 1} holds {tile!r}"
+                )
+    return np.array([list(line) for line in lines])
+
+
+def _read_rewards(rewards: Mapping[str, Any], walls: str) -> dict[str, float]:
+    for tile in rewards:
+        if not isinstance(tile, str) or len(tile) != 1:
+            raise ValueError(f"rewards must be keyed by a tile's character; it has {tile!r}")
+        if tile in walls:
+            raise ValueError(f"rewards must not name {tile!r}: nobody ever stands there")
+    paid = {tile: number(value, f"rewards[{tile!r}]") for tile, value in rewards.items()}
+    if bad := [tile for tile, value in paid.items() if not np.isfinite(value)]:
+        raise ValueError(f"rewards[{bad[0]!r}] must be finite; it is {paid[bad[0]]}")
+    return paid
+
+
+def _check_world(world: GridWorld) -> None:
+    if world.reward_on not in ("leave", "arrive"):
+        raise ValueError(f'reward_on must be "leave" or "arrive"; it is {world.reward_on!r}')
+    if not len(world.positions):
+        raise ValueError("text must hold at least one square that is no rock")
+    if not isinstance(world.terminal, str) or not isinstance(world.exits, str):
+        raise TypeError("terminal and exits must be the tiles' characters as text")
+    paying = [t for t in world.terminal if world.rewards.get(t, 0.0) and (world.tiles == t).any()]
+    if paying and world.reward_on == "leave":
+        raise ValueError(
+            f"terminal tile {paying[0]!r} has a reward paid on leaving, but nobody leaves it:"
+            f' use reward_on="arrive", or exits={paying[0]!r} instead of terminal'
+        )
+    for name, move in world.moves.items():
+        if np.shape(move) != (2,):
+            raise ValueError(f"moves[{name!r}] must be (rows down, columns right); it is {move!r}")
