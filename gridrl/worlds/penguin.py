@@ -15,7 +15,7 @@ def penguin_world(intended: float = 0.5) -> GridWorld:
     equally to any neighbour.
 
     >>> ice = penguin_world()
-    >>> ice.markov_process().P[ice.index(6)].max(), ice.index(9)
+    >>> float(ice.markov_process().P[ice.index(6)].max()), ice.index(9)
     (0.25, 8)
     """
     return GridWorld.from_text(

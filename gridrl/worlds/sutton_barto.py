@@ -26,7 +26,7 @@ KINGS_MOVES: Mapping[str, Move] = {
 def sutton_5x5() -> GridWorld:
     """Example 3.5: from A to A' for +10, from B to B' for +5, off the grid -1 and stay.
 
-    >>> sutton_5x5().mdp(gamma=0.9).R[sutton_5x5().index(2), 0]
+    >>> float(sutton_5x5().mdp(gamma=0.9).R[1, 0])
     10.0
     """
     world = GridWorld.from_text(".A.B.\n.....\n.....\n.....\n.....", rewards={"A": 10, "B": 5})
@@ -195,7 +195,7 @@ def maximisation_bias(actions: int = 10) -> MDP:
     +0.9, with the same mean and variance. B has `actions` actions, an even number; in A the first
     half of them are copies of left, the others of right.
 
-    >>> maximisation_bias().R[1, 0].round(6)
+    >>> round(float(maximisation_bias().R[1, 0]), 6)
     -0.1
     """
     n = whole(actions, "actions", least=2)
