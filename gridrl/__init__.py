@@ -1,1 +1,62 @@
-"""gridrl."""
+"""gridrl: reinforcement learning and learning from preferences, in worlds small enough to solve.
+
+Everything is a small table, so everything can be computed exactly, and then estimated, learned,
+drawn and checked against that exact answer. The folders are the chapters, in reading order:
+
+    processes    what a world is: Markov process, reward process, MDP, POMDP
+    worlds       worlds to be in: the penguin's ice, any map drawn in text, the classics
+    planning     the model is known: returns, values, dynamic programming
+    plot         pictures of all of it (the only chapter that imports matplotlib)
+    demo         `python -m gridrl.demo`, the lecture's story in numbers and pictures
+
+Importing gridrl loads NumPy only; each name below loads its chapter when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np  # noqa: F401 - the one library that `import gridrl` loads
+
+if TYPE_CHECKING:
+    from gridrl.errors import ImpossibleObservation as ImpossibleObservation
+    from gridrl.errors import NotConverged as NotConverged
+    from gridrl.planning import *  # noqa: F403
+    from gridrl.processes import *  # noqa: F403
+    from gridrl.worlds import GridWorld as GridWorld
+    from gridrl.worlds import lost_penguin_world as lost_penguin_world
+    from gridrl.worlds import penguin_world as penguin_world
+
+__version__ = "0.1.0"
+
+CHAPTERS = {
+    "errors": "ImpossibleObservation NotConverged",
+    "processes": "Finding MDP MarkovProcess POMDP RewardDistribution RewardProcess"
+    " SparseTransitions Trajectories arrive interleave leave",
+    "worlds": "GridWorld lost_penguin_world penguin_world",
+    "planning": "AverageReward FiniteHorizon Sweep action_values advantages average_reward"
+    " backward_induction deterministic_policy discounted_return enumerate_trajectories"
+    " epsilon_greedy expected_return explain_backup gae gauss_seidel greedy lambda_returns"
+    " linear_program modified_policy_iteration occupancy policy_evaluation policy_iteration"
+    " prioritized_sweeping q_values regret returns_to_go softmax_policy state_values"
+    " trajectory_probability uniform_policy value_iteration",
+    "plot": "",
+}
+_HOME = {name: chapter for chapter, names in CHAPTERS.items() for name in names.split()}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in CHAPTERS:
+        return importlib.import_module(f"gridrl.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'gridrl' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"gridrl.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, *CHAPTERS])

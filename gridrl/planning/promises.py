@@ -1,0 +1,98 @@
+"""What an iteration promises: a snapshot with a bound on |V - V*| that holds.
+
+At gamma < 1 a sweep shrinks every error by gamma, so the last change tells how far the end may be:
+
+    max_s |V_new(s) - V*(s)| <= gamma / (1 - gamma) max_s |V_new(s) - V(s)|.
+
+At gamma = 1 the longest episode takes the place of 1 / (1 - gamma); where some policy never ends,
+the bound is the distance to the exact answer. See `endings`.
+
+Reading: Puterman, Markov Decision Processes (1994), theorem 6.3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gridrl.errors import NotConverged
+from gridrl.planning.bellman import explain_backup
+from gridrl.planning.endings import longest_episode
+from gridrl.processes import MDP
+from gridrl.processes.html import html_table
+from gridrl.tables import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Where an algorithm stands.
+
+    Attributes:
+        V: state values, (S,), in reward units.
+        Q: action values, (S, A).
+        policy: (S, A), greedy with respect to Q, ties split (`policy_evaluation`: the one evaluated).
+        bound: |V - V*| <= bound, in reward units.
+        backups: number of pairs (s, a) looked up so far.
+        mdp, V_old: the model, and the values that the last backup looked up, (S,).
+        averaged: the last backup averaged over `policy` instead of taking the maximum.
+        state: the one state that was backed up; None: all of them.
+    """
+
+    V: Array
+    Q: Array
+    policy: Array
+    bound: float
+    backups: int
+    mdp: MDP = field(repr=False)
+    V_old: Array = field(repr=False)
+    averaged: bool = False
+    state: int | None = None
+
+    def explain(self, s: int | None = None) -> str:
+        """The arithmetic of the last backup of state `s`; None: of the one that changed most."""
+        if s is None:
+            s = int(np.abs(self.V - self.V_old).argmax()) if self.state is None else self.state
+        policy = self.policy if self.averaged else None
+        return explain_backup(self.mdp, self.V_old, s, policy=policy)
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.V)} states, {self.Q.shape[1]} actions"
+        return f"Sweep({sizes}, bound={self.bound:.3g}, backups={self.backups})"
+
+    def _repr_html_(self) -> str:
+        names = self.mdp.action_labels
+        heads = ["V", *(f"Q {a}" for a in names), *(f"π {a}" for a in names)]
+        cells = np.column_stack([self.V, self.Q, self.policy])
+        return f"<p>{self!r}</p>{html_table('s', heads, self.mdp.labels, cells)}"
+
+
+def error_bound(mdp: MDP, *, of_gaps: bool = False) -> Callable[[Array, Array], float]:
+    """What |V - V*| can be at most, as a function of V and the values before the sweep, V_old.
+
+    gamma * horizon * max_s |V(s) - V_old(s)|, the horizon being 1 / (1 - gamma), or the longest
+    episode. Where some policy never ends at gamma = 1, the distance to the exact answer.
+
+    Args:
+        mdp: the model.
+        of_gaps: the difference given is not the last change but the gap to the next backup.
+    """
+    horizon = longest_episode(mdp)
+    if np.isfinite(horizon):
+        factor = horizon if of_gaps else mdp.gamma * horizon
+        return lambda V, V_old: factor * largest(V - V_old)
+    from gridrl.planning.dynamic_programming import policy_iteration
+
+    exact = policy_iteration(mdp).V
+    return lambda V, V_old: largest(V - exact)
+
+
+def largest(x: Array) -> float:
+    """max_s |x(s)|."""
+    return float(np.abs(x).max())
+
+
+def not_converged(bound: float, tol: float, budget: str) -> NotConverged:
+    """The error of an iteration that could not keep its promise."""
+    return NotConverged(f"|V - V*| may still be {bound:.3g} > tol = {tol:.3g} after {budget}")
