@@ -14,7 +14,6 @@ from gridrl.planning.bellman import (
     state_values,
 )
 from gridrl.planning.dynamic_programming import (
-    Sweep,
     gauss_seidel,
     modified_policy_iteration,
     policy_evaluation,
@@ -37,6 +36,7 @@ from gridrl.planning.policies import (
     softmax_policy,
     uniform_policy,
 )
+from gridrl.planning.promises import Sweep
 from gridrl.planning.returns import (
     discounted_return,
     enumerate_trajectories,

@@ -167,4 +167,5 @@ def _explain_action(mdp: MDP, V: Array, s: int, a: int) -> str:
     numbers = " + ".join(f"{p[s_next]:.2f} * {V[s_next]:.4g}" for s_next in to)
     result = f"{mdp.R[s, a] + mdp.gamma * p @ V:.5g}"
     indent = " " * (len(name) + 1)
-    return f"{name}: {reward} + {gamma} ({symbols})\n{indent}= {reward} + {gamma} ({numbers}) = {result}"
+    first = f"{name}: {reward} + {gamma} ({symbols})"
+    return f"{first}\n{indent}= {reward} + {gamma} ({numbers}) = {result}"

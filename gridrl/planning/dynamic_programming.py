@@ -32,7 +32,7 @@ def policy_evaluation(
     *,
     tol: float = 1e-8,
     in_place: bool = False,
-    max_sweeps: int = 100_000,
+    max_sweeps: int = 1_000_000,
 ) -> Iterator[Sweep]:
     """V(s) <- sum_a pi(a|s) [R(s,a) + gamma sum_s' P(s'|s,a) V(s')] until |V - V^pi| <= tol.
 
@@ -67,7 +67,7 @@ def policy_evaluation(
 
 
 @algorithm
-def value_iteration(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 100_000) -> Iterator[Sweep]:
+def value_iteration(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 1_000_000) -> Iterator[Sweep]:
     """V(s) <- max_a [R(s,a) + gamma sum_s' P(s'|s,a) V(s')] until |V - V*| <= tol.  [sec. 4.4]
 
     >>> from gridrl.worlds import forest
@@ -124,7 +124,7 @@ def policy_iteration(mdp: MDP, *, max_iterations: int = 1000) -> Iterator[Sweep]
 
 @algorithm
 def modified_policy_iteration(
-    mdp: MDP, *, sweeps: int = 5, tol: float = 1e-8, max_iterations: int = 100_000
+    mdp: MDP, *, sweeps: int = 5, tol: float = 1e-8, max_iterations: int = 1_000_000
 ) -> Iterator[Sweep]:
     """One sweep of value iteration, then `sweeps` sweeps of evaluation of its greedy policy.
 
@@ -154,7 +154,7 @@ def modified_policy_iteration(
 
 
 @algorithm
-def gauss_seidel(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 100_000) -> Iterator[Sweep]:
+def gauss_seidel(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 1_000_000) -> Iterator[Sweep]:
     """Value iteration in place: state by state, each backup sees the new values of the ones before.
 
     [Puterman 1994, sec. 6.3.3; Sutton & Barto 2018, sec. 4.5]
@@ -183,8 +183,8 @@ def prioritized_sweeping(
 ) -> Iterator[Sweep]:
     """Always back up the state whose value is furthest from its backup; one snapshot a backup.
 
-    The queue of the book is an array of gaps |max_a Q(s,a) - V(s)|, kept exact: a backup of s changes
-    Q only where s may follow.  [Sutton & Barto 2018, sec. 8.4, with the model known]
+    The queue of the book is an array of gaps |max_a Q(s,a) - V(s)|, kept exact: a backup of s
+    changes Q only where s may follow.  [Sutton & Barto 2018, sec. 8.4, with the model known]
 
     >>> from gridrl.worlds import forest
     >>> prioritized_sweeping(forest()).V.round(4)
@@ -238,7 +238,7 @@ def _stationary(mdp: MDP, policy: ArrayLike) -> Array:
 
 
 def _expected_steps(mdp: MDP, policy: Array) -> float:
-    """1 / (1 - gamma); at gamma = 1 the largest expected number of steps to the end under `policy`."""
+    """1 / (1 - gamma); at gamma = 1 the largest expected number of steps under `policy`."""
     if mdp.gamma < 1:
         return 1 / (1 - mdp.gamma)
     process = mdp.under(policy)

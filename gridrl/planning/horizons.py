@@ -97,7 +97,7 @@ class AverageReward:
 def average_reward(mdp: MDP, *, max_iterations: int = 1000) -> Iterator[AverageReward]:
     """Maximise g = lim 1/T E[r_1 + ... + r_T], by policy iteration; gamma plays no part.
 
-    Not by iterating values: under a policy of period 2 (any policy on the penguin's ice) they swing.
+    Not by iterating values: under a policy of period 2 (any on the penguin's ice) they swing.
     Several closed classes are allowed, each with a gain of its own.  [Puterman 1994, sec. 9.2]
 
     >>> from gridrl.worlds import forest
@@ -123,8 +123,8 @@ def average_reward(mdp: MDP, *, max_iterations: int = 1000) -> Iterator[AverageR
 def gain_and_bias(process: RewardProcess) -> tuple[Array, Array]:
     """The average reward g (S,) and the bias h (S,) of a reward process.
 
-    On each closed class g = mu R, mu stationary; elsewhere the average of where one ends up. h solves
-    (I - P) h = R - g with mu h = 0.  [Puterman 1994, th. 8.2.6]
+    On each closed class g = mu R, mu stationary; elsewhere the average of where one ends up. h
+    solves (I - P) h = R - g with mu h = 0.  [Puterman 1994, th. 8.2.6]
     """
     P, R = process.P, process.R
     closed = process.closed_classes()

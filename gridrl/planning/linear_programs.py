@@ -16,9 +16,9 @@ from scipy.sparse import csr_array, eye_array, kron
 from gridrl.errors import NotConverged
 from gridrl.iterates import algorithm
 from gridrl.planning.bellman import action_values, state_values
-from gridrl.planning.dynamic_programming import Sweep, largest
 from gridrl.planning.endings import can_rest, ending_policy, longest_episode
 from gridrl.planning.policies import greedy, uniform_policy
+from gridrl.planning.promises import Sweep, largest
 from gridrl.processes import MDP
 from gridrl.processes.transitions import stacked
 

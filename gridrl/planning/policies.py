@@ -1,7 +1,7 @@
 """Policies: tables pi[s, a] = pi(a|s) whose rows are distributions, deterministic ones too.
 
-A time-dependent policy has a leading axis, (T, S, A); functions of Q or theta work on the last axis,
-so the same line serves (S, A), (T, S, A) and (runs, S, A).
+A time-dependent policy has a leading axis, (T, S, A); functions of Q or theta work on the last
+axis, so the same line serves (S, A), (T, S, A) and (runs, S, A).
 
 Reading: the lecture's slides on policies; Sutton & Barto (2018), sections 2.2, 3.5 and 13.1.
 """
@@ -35,7 +35,7 @@ def deterministic_policy(actions: ArrayLike, n_actions: int) -> Array:
            [1., 0.]])
 
     Raises:
-        TypeError, ValueError: an action that is no whole number from 0 to A - 1; the first is named.
+        TypeError, ValueError: an action that is no whole number from 0 to A - 1, named.
     """
     A = whole(n_actions, "n_actions", least=1)
     return np.eye(A)[indices(actions, "actions", A)]

@@ -32,7 +32,7 @@ class Sweep:
     Attributes:
         V: state values, (S,), in reward units.
         Q: action values, (S, A).
-        policy: (S, A), greedy with respect to Q, ties split (`policy_evaluation`: the one evaluated).
+        policy: (S, A), greedy in Q, ties split; in `policy_evaluation`, the one evaluated.
         bound: |V - V*| <= bound, in reward units.
         backups: number of pairs (s, a) looked up so far.
         mdp, V_old: the model, and the values that the last backup looked up, (S,).

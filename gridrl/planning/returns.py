@@ -44,7 +44,7 @@ def returns_to_go(rewards: ArrayLike, gamma: float) -> Array:
 def lambda_returns(rewards: ArrayLike, values: ArrayLike, gamma: float, lambda_: float) -> Array:
     """G_t = R_{t+1} + gamma [(1 - lambda) V(s_{t+1}) + lambda G_{t+1}], backwards from V(s_T).
 
-    lambda = 0 is the TD target, lambda = 1 the return.  [Sutton & Barto 2018, eq. 12.2, recursively]
+    lambda = 0 is the TD target, lambda = 1 the return.  [Sutton & Barto 2018, eq. 12.2]
 
     Args:
         rewards: (..., T).
