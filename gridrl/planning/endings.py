@@ -61,7 +61,8 @@ def is_over(mdp: MDP) -> Mask:
 
 def pays_nothing(mdp: MDP) -> Mask:
     """Say which pairs pay nothing, up to rounding, (S, A)."""
-    return np.asarray(np.abs(mdp.R) <= 1e-12 * np.abs(mdp.R).max(initial=0))
+    rounding = 1e-12 * float(np.abs(mdp.R).max(initial=0))
+    return np.asarray(np.abs(mdp.R) <= rounding, dtype=bool)
 
 
 def ending_policy(mdp: MDP) -> Array:
