@@ -60,7 +60,7 @@ def policy_evaluation(
         V_old, Q = V, action_values(mdp, V)
         V = (pi * Q).sum(axis=1) if not in_place else _in_place(mdp, V, lambda s, q: pi[s] @ q)
         bound = mdp.gamma * horizon * largest(V - V_old)
-        yield Sweep(V, Q, pi, bound, sweep * Q.size, mdp, V_old, averaged=True)
+        yield Sweep(V, Q, pi, bound, sweep * Q.size, mdp, V_old, averaged=True, in_place=in_place)
         if bound <= tol:
             return
     raise not_converged(bound, tol, f"{max_sweeps} sweeps")
@@ -171,7 +171,7 @@ def gauss_seidel(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 1_000_000) ->
     for sweep in range(1, whole(max_sweeps, "max_sweeps", least=1) + 1):
         V, V_old = _in_place(mdp, V, lambda s, q: q.max()), V
         Q, bound = action_values(mdp, V), error(V, V_old)
-        yield Sweep(V, Q, greedy(Q), bound, sweep * Q.size, mdp, V_old)
+        yield Sweep(V, Q, greedy(Q), bound, sweep * Q.size, mdp, V_old, in_place=True)
         if bound <= tol:
             return
     raise not_converged(bound, tol, f"{max_sweeps} sweeps")

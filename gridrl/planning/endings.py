@@ -53,7 +53,7 @@ def is_over(mdp: MDP) -> Mask:
     idle = pays_nothing(mdp).all(axis=1)
     never_leaves = idle
     while True:
-        stays = (mdp.P @ (~never_leaves).astype(float) <= 0).all(axis=1) & never_leaves
+        stays: Mask = (mdp.P @ (~never_leaves).astype(float) <= 0).all(axis=1) & never_leaves
         if (stays == never_leaves).all():
             return stays
         never_leaves = stays

@@ -37,6 +37,7 @@ class Sweep:
         backups: number of pairs (s, a) looked up so far.
         mdp, V_old: the model, and the values that the last backup looked up, (S,).
         averaged: the last backup averaged over `policy` instead of taking the maximum.
+        in_place: states were backed up one after the other, each seeing the new values before it.
         state: the one state that was backed up; None: all of them.
     """
 
@@ -48,14 +49,18 @@ class Sweep:
     mdp: MDP = field(repr=False)
     V_old: Array = field(repr=False)
     averaged: bool = False
+    in_place: bool = False
     state: int | None = None
 
     def explain(self, s: int | None = None) -> str:
         """The arithmetic of the last backup of state `s`; None: of the one that changed most."""
         if s is None:
             s = int(np.abs(self.V - self.V_old).argmax()) if self.state is None else self.state
+        seen = self.V_old
+        if self.in_place:
+            seen = np.concatenate([self.V[:s], self.V_old[s:]])
         policy = self.policy if self.averaged else None
-        return explain_backup(self.mdp, self.V_old, s, policy=policy)
+        return explain_backup(self.mdp, seen, s, policy=policy)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.V)} states, {self.Q.shape[1]} actions"
