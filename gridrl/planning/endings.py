@@ -53,10 +53,16 @@ def is_over(mdp: MDP) -> Mask:
     idle = pays_nothing(mdp).all(axis=1)
     never_leaves = idle
     while True:
-        stays: Mask = (mdp.P @ (~never_leaves).astype(float) <= 0).all(axis=1) & never_leaves
+        stays = never_leaves & stays_in(mdp, never_leaves).all(axis=1)
         if (stays == never_leaves).all():
             return stays
         never_leaves = stays
+
+
+def stays_in(mdp: MDP, states: Mask) -> Mask:
+    """Say which pairs surely lead into `states`, (S, A)."""
+    out = mdp.P @ (~states).astype(float)
+    return np.asarray(out <= 0, dtype=bool)
 
 
 def pays_nothing(mdp: MDP) -> Mask:
@@ -72,10 +78,10 @@ def ending_policy(mdp: MDP) -> Array:
         ValueError: there is none from some states; they are named.
     """
     idle = can_rest(mdp)
-    resting = pays_nothing(mdp) & (mdp.P @ (~idle).astype(float) <= 0)
+    resting = pays_nothing(mdp) & stays_in(mdp, idle)
     able = np.ones(mdp.n_states, bool)
     while True:
-        usable = mdp.P @ (~able).astype(float) <= 0
+        usable = stays_in(mdp, able)
         usable[idle] = resting[idle]
         reach = reachable(average_over_actions(mdp.P, _even(usable)).T, np.flatnonzero(idle)) & able
         if (reach == able).all():
@@ -102,7 +108,7 @@ def endless(mdp: MDP | MarkovProcess, states: Sequence[int] | Indices, why: str)
 def _can_stay(mdp: MDP, among: Mask, using: Mask) -> Mask:
     """The states from which some policy stays `among` for ever with the pairs of `using`, (S,)."""
     while True:
-        inside = using & (mdp.P @ (~among).astype(float) <= 0)
+        inside = using & stays_in(mdp, among)
         stay = among & inside.any(axis=1)
         if (stay == among).all():
             return stay
