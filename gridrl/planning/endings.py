@@ -50,10 +50,9 @@ def longest_episode(mdp: MDP) -> float:
 
 def is_over(mdp: MDP) -> Mask:
     """Say in which states nothing is paid any more, whatever one does, (S,)."""
-    idle = pays_nothing(mdp).all(axis=1)
-    never_leaves = idle
+    never_leaves = np.asarray(pays_nothing(mdp).all(axis=1))
     while True:
-        stays = never_leaves & stays_in(mdp, never_leaves).all(axis=1)
+        stays = never_leaves & np.asarray(stays_in(mdp, never_leaves).all(axis=1))
         if (stays == never_leaves).all():
             return stays
         never_leaves = stays
