@@ -1,0 +1,29 @@
+"""Pictures of all of it; the only chapter that imports matplotlib.
+
+Every function draws on `ax`, or on new axes, and returns the axes; drawing on axes that already
+show a world adds a layer: `plot.policy(ice, pi, ax=plot.values(ice, V))`. Nothing is shown or saved
+by itself: that is `plt.show()` and `ax.figure.savefig(...)`. In notebooks a picture shows itself.
+"""
+
+from gridrl.plot.curve import curves
+from gridrl.plot.films import Film, animate
+from gridrl.plot.networks import graph
+from gridrl.plot.tables import belief, policy, q_values, transition_matrix, values
+from gridrl.plot.widgets import stepper
+from gridrl.plot.worlds import observation, trajectory, world
+
+__all__ = [
+    "Film",
+    "animate",
+    "belief",
+    "curves",
+    "graph",
+    "observation",
+    "policy",
+    "q_values",
+    "stepper",
+    "trajectory",
+    "transition_matrix",
+    "values",
+    "world",
+]
