@@ -36,10 +36,19 @@ def graph(
         raise TypeError(f"process must be a Markov process; of {process!r} take .under(policy)")
     at, radius = _places(process, world)
     ax = _axes(world, ax, at)
-    coo = stacked(process.P).tocoo()
+    coo, n = stacked(process.P).tocoo(), process.n_states
+    near = np.inf if world is not None or n < 5 else 1.3 * float(np.linalg.norm(at[1] - at[0]))
     for s, s_next, p in zip(coo.row, coo.col, coo.data, strict=True):
         if p > 0:
-            _edge(ax, at[s], at[s_next], p, radius, label=coo.nnz <= LABELLED)
+            _edge(
+                ax,
+                at[s],
+                at[s_next],
+                p,
+                radius,
+                label=coo.nnz <= LABELLED,
+                near=near,
+            )
     across = 72 * 2 * radius * base.square_inches(ax)  # a circle's width, in points
     for (x, y), name, over in zip(at, process.labels, process.terminal, strict=True):
         ring = 3.5 if over else 1.2
@@ -78,7 +87,9 @@ def _axes(world: GridWorld | None, ax: Axes | None, at: Array) -> Axes:
     return ax
 
 
-def _edge(ax: Axes, a: Array, b: Array, p: float, radius: float, *, label: bool) -> None:
+def _edge(
+    ax: Axes, a: Array, b: Array, p: float, radius: float, *, label: bool, near: float
+) -> None:
     if (a == b).all():  # a loop above the circle
         ends, bend = (a + radius * LEFT_UP, a + radius * RIGHT_UP), -1.6
         where = a - np.array([0, 2.1 * radius])
@@ -86,8 +97,8 @@ def _edge(ax: Axes, a: Array, b: Array, p: float, radius: float, *, label: bool)
         along = (b - a) / np.linalg.norm(b - a)
         across = np.array([along[1], -along[0]])
         ends = a + radius * (along + 0.35 * across), b + radius * (-along + 0.35 * across)
-        bend = 0.16
-        where = base.on_curve(*ends, 2.4 * bend, 0.45)  # outside its own arrow
+        bend = -0.16 if np.linalg.norm(b - a) <= near else _inward(*ends)
+        where = base.on_curve(*ends, bend, 0.45) - np.sign(bend) * 0.55 * radius * across
     arrow = FancyArrowPatch(
         tuple(ends[0]),
         tuple(ends[1]),
@@ -104,3 +115,8 @@ def _edge(ax: Axes, a: Array, b: Array, p: float, radius: float, *, label: bool)
         box = {"boxstyle": "round,pad=0.08", "fc": "white", "ec": "none", "alpha": 0.85}
         size = base.points(ax, 0.14, 12)
         ax.text(x, y, f"{p:.2g}", size=size, ha="center", va="center", zorder=5, bbox=box)
+
+
+def _inward(a: Array, b: Array) -> float:
+    """The bend that leads through the middle of the circle rather than around it."""
+    return min(0.16, -0.16, key=lambda bend: float(np.linalg.norm(base.on_curve(a, b, bend, 0.5))))
