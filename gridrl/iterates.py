@@ -26,6 +26,9 @@ class algorithm(Generic[Arguments, Snapshot]):
     (1.0, [4.0, 2.0, 1.0])
     """
 
+    __name__: str
+    __wrapped__: Callable[Arguments, Iterator[Snapshot]]
+
     def __init__(self, steps: Callable[Arguments, Iterator[Snapshot]]) -> None:
         functools.update_wrapper(self, steps)
         self._steps = steps
