@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
-from gridrl.processes import MDP, MarkovProcess, RewardProcess
+from gridrl.processes import MDP, MarkovProcess, RewardDistribution, RewardProcess, arrive, leave
 from gridrl.tables import Array
 
 seeds = st.integers(0, 2**32 - 1)
@@ -47,3 +51,24 @@ def mdps(draw: st.DrawFn, *, max_states: int = 5, max_actions: int = 3) -> MDP:
 def policies(rng: np.random.Generator, mdp: MDP) -> Array:
     """A random stochastic policy, (S, A)."""
     return rng.dirichlet(np.ones(mdp.n_actions), size=mdp.n_states)
+
+
+def rewards(rng: np.random.Generator, S: int, A: int) -> dict[str, Any]:
+    """Every form in which the rewards of an MDP may be given, by its name; (S, A, S) the last."""
+    values, step = rng.normal(size=3), rng.normal(size=(S, A, S))
+    return {
+        "(S,)": rng.normal(size=S),
+        "leave": leave(rng.normal(size=S)),
+        "arrive": arrive(rng.normal(size=S)),
+        "(S, A)": rng.normal(size=(S, A)),
+        "(S, K)": RewardDistribution(values, sparse_rows(rng, S, 3)),
+        "(S, A, K)": RewardDistribution(values, sparse_rows(rng, S, A, 3)),
+        "(S, A, S, K)": RewardDistribution(values, sparse_rows(rng, S, A, S, 3)),
+        "sparse": csr_array(step.reshape(S * A, S)),
+        "(S, A, S)": step,
+    }
+
+
+def lottery(values: ArrayLike, probs: ArrayLike) -> RewardDistribution:
+    """A `RewardDistribution` from plain lists (its fields are typed as the arrays they become)."""
+    return RewardDistribution(np.asarray(values), np.asarray(probs))

@@ -61,8 +61,8 @@ def _lost(story: Story) -> None:
     pomdp = ice.pomdp(gamma=0.9)
     story.say(
         f"""At last the penguin is lost: it sees only its own square and the one below, a dashed
-        box. There are {pomdp.n_observations} different views, and square 3 looks exactly like square 9.
-        Moving right leads from 3 to the hole (-2), and from 9 to the fish (+3)."""
+        box. There are {pomdp.n_observations} different views, and square 3 looks exactly like
+        square 9. Moving right leads from 3 to the hole (-2), and from 9 to the fish (+3)."""
     )
     ax = plot.observation(ice, ice.index(3))
     plot.observation(ice, ice.index(9), look_alikes=False, ax=ax)

@@ -1,0 +1,5 @@
+"""No test needs a display."""
+
+import matplotlib as mpl
+
+mpl.use("agg")
