@@ -9,7 +9,7 @@ Symbols: p, q distributions; theta logits; S, A numbers of states and actions.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -139,6 +139,8 @@ def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) ->
         result = float(value)
     except TypeError as error:
         raise TypeError(f"{name} must be a number; it is {value!r}") from error
+    if not np.isfinite(result) and (low, high) == (-np.inf, np.inf):
+        raise ValueError(f"{name} must be finite; it is {result}")
     if not low <= result <= high:
         raise ValueError(f"{name} must be in [{low:g}, {high:g}]; it is {result:g}")
     return result
@@ -168,16 +170,41 @@ def names(values: Sequence[str | int] | None, name: str, size: int) -> tuple[str
     """
     if values is None:
         return tuple(str(i) for i in range(1, size + 1))
-    for i, value in enumerate(values):
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a sequence of labels; it is {values!r}")
+    entries = list(values)
+    for i, value in enumerate(entries):
         if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
             raise TypeError(f"{name}[{i}] must be text or a whole number; it is {value!r}")
-    labels = tuple(str(value) for value in values)
+    labels = tuple(str(value) for value in entries)
     if len(labels) != size:
         raise ValueError(f"{name} must hold {size} labels; it holds {len(labels)}")
     if len(set(labels)) != size:
         twice = next(label for i, label in enumerate(labels) if label in labels[:i])
         raise ValueError(f"{name} must differ from each other; {twice!r} stands there twice")
     return labels
+
+
+def generator(rng: int | np.random.Generator | None) -> np.random.Generator:
+    """Make a Generator of a seed; a Generator stays itself, None is seeded afresh.
+
+    Raises:
+        TypeError, ValueError: `rng` is none of these.
+    """
+    if rng is None or isinstance(rng, np.random.Generator):
+        return np.random.default_rng(rng)
+    return np.random.default_rng(whole(rng, "rng", least=0))
+
+
+def restore(self: object, state: dict[str, Any]) -> None:
+    """Put back a frozen object's fields after pickling or copying, and lock their arrays again."""
+    for name, value in state.items():
+        parts: list[Any] = [value] if isinstance(value, np.ndarray) else []
+        if hasattr(value, "indptr"):
+            parts = [value.data, value.indices, value.indptr]
+        for part in parts:
+            read_only(part)
+        object.__setattr__(self, name, value)
 
 
 def read_only(values: NDArray[Entries]) -> NDArray[Entries]:

@@ -86,7 +86,8 @@ def _check(process: MarkovProcess | MDP, P: Chain, always: str) -> list[Finding]
             found.append(finding("absorbing", message, states))
     for states in closed:
         if (d := structure.period(P, states)) > 1:
-            message = f"{_states(labels, states)} has period {d}: P^n never converges{always}"
+            verb = "have" if 1 < len(states) < len(labels) else "has"
+            message = f"{_states(labels, states)} {verb} period {d}: P^n never converges{always}"
             found.append(finding("period", message, states))
     return found
 

@@ -36,7 +36,18 @@ from gridrl.processes.transitions import (
     decision_table,
     stacked,
 )
-from gridrl.tables import Array, Indices, Mask, distributions, mask, names, number, read_only, table
+from gridrl.tables import (
+    Array,
+    Indices,
+    Mask,
+    distributions,
+    mask,
+    names,
+    number,
+    read_only,
+    restore,
+    table,
+)
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -150,6 +161,8 @@ class MDP:
         """Write a set of states by their labels, the first eight of them."""
         return named(self.labels, states)
 
+    __setstate__ = restore
+
     def __repr__(self) -> str:
         ends = int(self.terminal.sum())
         size = (
@@ -173,10 +186,19 @@ class MDP:
 
 def policy_table(mdp: MDP, policy: ArrayLike) -> Array:
     """Check a policy, (S, A) or (T, S, A), rows distributions, and return it as a table."""
-    shape = (mdp.n_states, mdp.n_actions)
-    pi = np.asarray(policy)
+    shape = (an_mdp(mdp).n_states, mdp.n_actions)
+    pi = table(policy, "policy")
     time_dependent = pi.ndim == 3 and pi.shape[1:] == shape and len(pi) > 0
-    return distributions(policy, "policy", pi.shape if time_dependent else shape)
+    return distributions(pi, "policy", pi.shape if time_dependent else shape)
+
+
+def an_mdp(mdp: Any) -> MDP:
+    """Return `mdp` if it is one; a TypeError says what to write instead."""
+    if isinstance(mdp, MDP):
+        return mdp
+    inner = {"POMDP": ": use its .mdp", "GridWorld": ": use its .mdp(gamma=...)"}
+    hint = inner.get(type(mdp).__name__, "")
+    raise TypeError(f"mdp must be an MDP; it is a {type(mdp).__name__}{hint}")
 
 
 def _time_expanded(mdp: MDP, policy: Array) -> RewardProcess:

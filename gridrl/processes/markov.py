@@ -20,7 +20,7 @@ from scipy.sparse import csr_array, issparse
 
 from gridrl.processes import structure
 from gridrl.processes.checks import Finding, check_chain
-from gridrl.processes.html import html_table
+from gridrl.processes.html import ROWS, html_table
 from gridrl.processes.trajectories import Trajectories
 from gridrl.processes.transitions import Chain, Sampler, chain_table, dense
 from gridrl.tables import (
@@ -28,12 +28,14 @@ from gridrl.tables import (
     Indices,
     Mask,
     distributions,
+    generator,
     index,
     indices,
     mask,
     names,
     number,
     read_only,
+    restore,
     table,
     whole,
 )
@@ -109,8 +111,11 @@ class MarkovProcess:
             raise ValueError(
                 f"C must be square, a row and a column for each state; it has shape {columns.shape}"
             )
+        if len(negative := np.argwhere(columns < 0)):
+            at = f"C[{negative[0][0]}, {negative[0][1]}]"
+            raise ValueError(f"{at} must not be negative; it is {columns[tuple(negative[0])]:.6g}")
         tol, sums = number(tol, "tol", 0), columns.sum(axis=0)
-        if len(bad := np.flatnonzero(np.abs(sums - 1) > tol)):
+        if len(bad := np.flatnonzero((np.abs(sums - 1) > tol) | (sums <= 0))):
             s = bad[0]
             label = names(fields.get("labels"), "labels", len(sums))[s]
             raise ValueError(
@@ -160,7 +165,7 @@ class MarkovProcess:
         T, n = whole(steps, "steps", least=0), whole(episodes or 1, "episodes", least=1)
         if episodes == 0:
             raise ValueError("episodes must be at least 1; it is 0")
-        chance, sampler = np.random.default_rng(rng), Sampler(self.P)
+        chance, sampler = generator(rng), Sampler(self.P)
         states = np.empty((n, T + 1), np.intp)
         states[:, 0] = Sampler(self.start[None]).draw(np.zeros(n, np.intp), chance.random(n))
         for t in range(T):
@@ -269,13 +274,15 @@ class MarkovProcess:
         """Write a set of states by their labels, the first eight of them."""
         return named(self.labels, states)
 
+    __setstate__ = restore
+
     def __repr__(self) -> str:
         ends = int(self.terminal.sum())
         return f"MarkovProcess({self.n_states} states{f', {ends} terminal' * bool(ends)})"
 
     def _repr_html_(self) -> str:
         head = "s<sub>t+1</sub> \\ s<sub>t</sub>"
-        body = html_table("CORNER", self.labels, self.labels, dense(self.P).T, shade=True)
+        body = html_table("CORNER", self.labels, self.labels, top_left(self.P).T, shade=True)
         return f"<p>{self!r}: Pr(s<sub>t+1</sub> | s<sub>t</sub>)</p>" + body.replace(
             "CORNER", head, 1
         )
@@ -284,6 +291,11 @@ class MarkovProcess:
 def named(labels: Sequence[str], states: Sequence[int] | Indices) -> str:
     """Write a set of states by their labels, the first eight of them."""
     return "{" + ", ".join(labels[s] for s in states[:8]) + ", ..." * (len(states) > 8) + "}"
+
+
+def top_left(P: Chain) -> Array:
+    """The part of a table that is shown, dense."""
+    return dense(P[:ROWS][:, :ROWS])
 
 
 def start_table(start: ArrayLike | None, terminal: Mask) -> Array:

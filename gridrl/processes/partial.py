@@ -20,7 +20,7 @@ from gridrl.processes.checks import Finding, finding
 from gridrl.processes.decision import MDP
 from gridrl.processes.html import html_table
 from gridrl.processes.transitions import Transitions
-from gridrl.tables import Array, Mask, check_distributions, names, table
+from gridrl.tables import Array, Mask, check_distributions, names, restore, table
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -131,6 +131,8 @@ class POMDP:
         never = [self.observation_labels[o] for o in np.flatnonzero(~made)]
         extra = [finding("never seen", f"observations {', '.join(never)} are never made")]
         return self.mdp.check() + extra * bool(never)
+
+    __setstate__ = restore
 
     def __repr__(self) -> str:
         size = (

@@ -16,8 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, issparse
 
-from gridrl.processes.transitions import SparseTransitions, Transitions, entries, stacked
-from gridrl.tables import Array, Indices, distributions, draw, read_only, table
+from gridrl.processes.transitions import (
+    SparseTransitions,
+    Transitions,
+    entries,
+    sparse_table,
+    stacked,
+)
+from gridrl.tables import Array, Indices, distributions, draw, read_only, restore, table
 
 
 class Payment(Protocol):
@@ -36,6 +42,8 @@ class SquareReward:
 
     values: Array
     on_arrival: bool
+
+    __setstate__ = restore
 
     def expected(self, P: Transitions) -> Array:
         """R(s) of the state left, or sum_s' P(s'|s,a) R(s') of the state reached, (S, A)."""
@@ -65,6 +73,8 @@ class RewardTable:
 
     values: Array | csr_array
 
+    __setstate__ = restore
+
     def expected(self, P: Transitions) -> Array:
         """R(s,a), or sum_s' P(s'|s,a) R(s,a,s'), (S, A)."""
         S, A, _ = P.shape
@@ -81,7 +91,7 @@ class RewardTable:
         return self.values[(s, a, s_next)[: self.values.ndim]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class RewardDistribution:
     """Pr(r|s), Pr(r|s,a) or Pr(r|s,a,s') over finitely many rewards.
 
@@ -100,9 +110,9 @@ class RewardDistribution:
     values: Array
     probs: Array
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "values", table(self.values, "values"))
-        object.__setattr__(self, "probs", distributions(self.probs, "probs"))
+    def __init__(self, values: ArrayLike, probs: ArrayLike) -> None:
+        object.__setattr__(self, "values", table(values, "values"))
+        object.__setattr__(self, "probs", distributions(probs, "probs"))
         if self.values.ndim != 1 or self.probs.shape[-1] != len(self.values):
             raise ValueError(
                 f"probs must have an entry for each of values {self.values.shape} on its last"
@@ -112,6 +122,8 @@ class RewardDistribution:
     def mean(self) -> Array:
         """sum_k Pr(r_k|...) r_k, the shape of `probs` without its last axis."""
         return self.probs @ self.values
+
+    __setstate__ = restore
 
     def expected(self, P: Transitions) -> Array:
         """E[r | s, a], (S, A)."""
@@ -139,6 +151,8 @@ class PolicyReward:
     P: Transitions
     R: Array
     policy: Array
+
+    __setstate__ = restore
 
     def expected(self, P: Transitions) -> Array:
         """sum_a pi(a|s) R(s,a), shape (T * S, 1)."""
@@ -177,7 +191,7 @@ def payment(R: Any, P: Transitions, *, decides: bool) -> Payment:
         table(R.probs, "probs", *shapes)
         return R
     if issparse(R) or isinstance(R, SparseTransitions):
-        values = csr_array(R.matrix if isinstance(R, SparseTransitions) else R, dtype=np.float64)
+        values = sparse_table(R.matrix if isinstance(R, SparseTransitions) else R, "R")
         if values.shape != (S * A, S):
             raise ValueError(f"R, sparse, must have shape {(S * A, S)}; it has {values.shape}")
         table(values.data, "R.data")
@@ -194,5 +208,6 @@ def _for_each_action(values: Array, P: Transitions) -> Array:
 
 def paid_on_leaving(paid: Payment, P: Transitions) -> Array:
     """What a process was told to pay for leaving each state, (S, A); 0 where it pays on arrival."""
-    R = paid.expected(P)
-    return np.zeros_like(R) if isinstance(paid, SquareReward) and paid.on_arrival else R
+    elsewhere = isinstance(paid, PolicyReward)  # the decision process says it
+    elsewhere |= isinstance(paid, SquareReward) and paid.on_arrival
+    return np.zeros(P.shape[:2]) if elsewhere else paid.expected(P)

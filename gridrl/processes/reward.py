@@ -74,6 +74,19 @@ class RewardProcess(MarkovProcess):
     def _fields(self) -> dict[str, Any]:
         return super()._fields() | {"R": self.payment, "gamma": self.gamma}
 
+    def replace(self, **fields: Any) -> RewardProcess:
+        """Return a copy with other `fields`, checked again.
+
+        Raises:
+            ValueError: another `P` for the rewards of a policy, which belong to the old one.
+        """
+        if "P" in fields and "R" not in fields and isinstance(self.payment, PolicyReward):
+            raise ValueError(
+                "R must be given with another P: these rewards are a policy's, under its own P;"
+                " take .under(policy) of another MDP instead"
+            )
+        return super().replace(**fields)
+
     def values(self) -> Array:
         """V = (I - gamma P)^-1 R, which solves V = R + gamma P V, (S,).  [Silver 2015, lecture 2]
 

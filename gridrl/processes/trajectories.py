@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gridrl.tables import Array, Indices, Mask
+from gridrl.tables import Array, Indices, Mask, number, read_only, restore, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,8 @@ class Trajectories:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            object.__setattr__(self, field.name, None if value is None else np.asarray(value))
+            value = None if value is None else read_only(np.array(value))
+            object.__setattr__(self, field.name, value)
         if self.states.ndim not in (1, 2) or self.states.shape[-1] == 0:
             raise ValueError(f"states must have shape (n, T + 1); it has {self.states.shape}")
         batch, steps = self.states.shape[:-1], (self.states.shape[-1] - 1,)
@@ -80,11 +81,14 @@ class Trajectories:
         )
 
     def __iter__(self) -> Iterator[Trajectories]:
-        return (self[k] for k in range(len(self)))
+        return iter([self]) if self.states.ndim == 1 else (self[k] for k in range(len(self)))
 
     def returns(self, gamma: float) -> Array:
         """G = sum_t gamma^t R_{t+1} of each episode, shape (n,), in reward units."""
+        gamma = number(gamma, "gamma", 0, 1)
         return self.rewards @ gamma ** np.arange(self.rewards.shape[-1])
+
+    __setstate__ = restore
 
     def __repr__(self) -> str:
         n, T = len(self), self.actions.shape[-1]
@@ -101,10 +105,10 @@ def interleave(labels: Sequence[object], rewards: ArrayLike) -> list[object]:
     Raises:
         ValueError: there is not one reward for each state.
     """
-    paid = np.asarray(rewards, dtype=np.float64)
+    paid = table(rewards, "rewards")
     if paid.shape != (len(labels),):
         raise ValueError(
             f"rewards must have shape ({len(labels)},), one a state; it has {paid.shape}"
         )
-    numbers = [int(r) if r == int(r) else float(r) for r in paid]
+    numbers = [int(r) if r == int(r) else float(r) for r in paid.tolist()]
     return [entry for pair in zip(labels, numbers, strict=True) for entry in pair]

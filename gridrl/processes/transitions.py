@@ -13,7 +13,16 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array, issparse
 from scipy.sparse.linalg import splu
 
-from gridrl.tables import Array, Indices, Mask, check_distributions, indices, read_only, table
+from gridrl.tables import (
+    Array,
+    Indices,
+    Mask,
+    check_distributions,
+    indices,
+    read_only,
+    restore,
+    table,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +47,26 @@ class SparseTransitions:
 
     def __matmul__(self, V: Array) -> Array:
         """sum_s' P(s'|s,a) V(s'): (S,) -> (S, A), and (S, k) -> (S, A, k)."""
+        V = np.asarray(V)
         return (self.matrix @ V).reshape(self.shape[:2] + V.shape[1:])
 
     def __getitem__(self, at: Any) -> Array:
-        """`P[s]` (A, S), `P[s, a]` (S,) and, for arrays of both, (n, S): dense rows."""
+        """`P[s]` (A, S), `P[s, a]` (S,), `P[s, a, s']`; or for arrays of them, as NumPy does."""
         if not isinstance(at, tuple):
-            return self[at, np.arange(self.n_actions)]
-        s = indices(at[0], "s", self.shape[0])
-        rows = s * self.n_actions + indices(at[1], "a", self.n_actions)
-        dense = self.matrix[np.atleast_1d(rows)].toarray()
-        return dense if np.ndim(rows) else dense[0]
+            s = indices(at, "s", self.shape[0])
+            return self[s[..., None], np.arange(self.n_actions)]
+        sizes = zip(at, "sat", self.shape, strict=False)
+        places = [indices(k, name.replace("t", "s_next"), size) for k, name, size in sizes]
+        if len(at) == 3:
+            return entries(self, *places)
+        rows = places[0] * self.n_actions + places[1]
+        return self.matrix[rows.ravel()].toarray().reshape(*rows.shape, self.shape[0])
 
     def toarray(self) -> Array:
         """The same table as a dense array (S, A, S)."""
         return self.matrix.toarray().reshape(self.shape)
+
+    __setstate__ = restore
 
     def __repr__(self) -> str:
         return f"SparseTransitions{self.shape} with {self.matrix.nnz} entries"
@@ -67,7 +82,7 @@ def chain_table(P: Any, terminal: Mask) -> Chain:
         return _absorbing(table(P, "P", (len(terminal),) * 2), terminal)
     if P.shape != (len(terminal),) * 2:
         raise ValueError(f"P must have shape {(len(terminal),) * 2}; it has {P.shape}")
-    matrix = _absorbing_rows(_clean(P), terminal, np.flatnonzero(terminal))
+    matrix = _absorbing_rows(sparse_table(P, "P"), terminal, np.flatnonzero(terminal))
     _check_rows(matrix, 1)
     return _locked(matrix)
 
@@ -85,7 +100,7 @@ def decision_table(P: Any, terminal: Mask) -> Transitions:
             f"P, stacked, must have shape (S * A, S); it has {P.shape} for {n_actions} actions"
         )
     ends = np.repeat(np.flatnonzero(terminal), n_actions)
-    matrix = _absorbing_rows(_clean(P), np.repeat(terminal, n_actions), ends)
+    matrix = _absorbing_rows(sparse_table(P, "P"), np.repeat(terminal, n_actions), ends)
     _check_rows(matrix, n_actions)
     return SparseTransitions(_locked(matrix), n_actions)
 
@@ -114,6 +129,11 @@ def staying(P: Transitions | Chain) -> Array:
     matrix = stacked(P)
     rows, S = np.arange(matrix.shape[0]), matrix.shape[1]
     return np.asarray(matrix[rows, rows // (len(rows) // S)]).reshape(S, -1)
+
+
+def chosen(P: Transitions, s: Indices, a: Indices) -> Chain:
+    """The rows Pr(.|s,a) of pairs, (n, S), sparse if P is."""
+    return P.matrix[s * P.n_actions + a] if isinstance(P, SparseTransitions) else P[s, a]
 
 
 def stacked(P: Transitions | Chain) -> csr_array:
@@ -162,11 +182,12 @@ def _absorbing(P: Array, terminal: Mask) -> Array:
     return read_only(P)
 
 
-def _clean(P: Any) -> csr_array:
+def sparse_table(P: Any, name: str) -> csr_array:
+    """Return a float64 CSR copy of a sparse matrix of real numbers."""
+    if P.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers; it holds {P.dtype}")
     matrix = csr_array(P, dtype=np.float64, copy=True)
     matrix.sum_duplicates()
-    if len(bad := np.flatnonzero(~np.isfinite(matrix.data))):
-        raise ValueError(f"P must be finite; entry {bad[0]} of its data is {matrix.data[bad[0]]}")
     return matrix
 
 
@@ -185,6 +206,9 @@ def _check_rows(matrix: csr_array, n_actions: int) -> None:
     def name(row: int) -> str:
         return f"P[{row}]" if n_actions == 1 else f"P[{row // n_actions}, {row % n_actions}]"
 
+    if len(bad := np.flatnonzero(~np.isfinite(matrix.data))):
+        row = int(np.searchsorted(matrix.indptr, bad[0], side="right")) - 1
+        raise ValueError(f"{name(row)} must be finite; it holds {matrix.data[bad[0]]}")
     if len(negative := np.flatnonzero(matrix.data < 0)):
         row = int(np.searchsorted(matrix.indptr, negative[0], side="right")) - 1
         raise ValueError(

@@ -7,10 +7,10 @@ grid, the process itself (`.replace(gamma=...)` for another discount).
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import label
 
 from gridrl.processes import MDP, POMDP, RewardProcess
-from gridrl.processes.structure import reachable
-from gridrl.tables import number, whole
+from gridrl.tables import generator, number, whole
 from gridrl.worlds.grid import GridWorld
 from gridrl.worlds.slips import slip_sideways
 
@@ -48,19 +48,19 @@ def frozen_lake(
         text,
         rewards={"G": 1.0},
         terminal="HG",
-        slip=slip_sideways(success_rate),
+        slip=slip_sideways(number(success_rate, "success_rate", 0, 1)),
         reward_on="arrive",
     )
 
 
 def _draw_lake(n: int, frozen: float, rng: int | np.random.Generator | None) -> str:
-    chance = np.random.default_rng(rng)
+    chance = generator(rng)
     for _ in range(1000):
-        tiles = np.where(chance.random((n, n)) < frozen, ".", "#")
+        tiles = np.where(chance.random((n, n)) < frozen, ".", "H")
         tiles[0, 0], tiles[-1, -1] = "S", "G"
-        world = GridWorld.from_text("\n".join(map("".join, tiles)))
-        if reachable(world.markov_process().P, np.array([0]))[-1]:
-            return str(world).replace("#", "H")
+        lakes, _ = label(tiles != "H")  # connected parts of what is no hole
+        if lakes[0, 0] == lakes[-1, -1]:
+            return "\n".join(map("".join, tiles))
     raise ValueError(f"frozen must leave a way to the goal; none was found with {frozen:g}")
 
 
@@ -168,6 +168,6 @@ def random_mdp(
     MDP(4 states, 2 actions, gamma=0.9)
     """
     n, m = whole(S, "S", least=1), whole(A, "A", least=1)
-    chance = np.random.default_rng(rng)
+    chance = generator(rng)
     P = chance.dirichlet(np.ones(n), size=(n, m))
     return MDP(P, chance.standard_normal((n, m)), gamma)

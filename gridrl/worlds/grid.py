@@ -6,11 +6,11 @@ D moves, one for each action; `landing` (S, D) the state that each move leads to
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,18 @@ from gridrl.processes import (
     POMDP,
     Finding,
     MarkovProcess,
+    RewardDistribution,
     RewardProcess,
     SparseTransitions,
     arrive,
     leave,
 )
 from gridrl.processes.payments import SquareReward
-from gridrl.tables import Array, Indices, Mask, number
+from gridrl.tables import Array, Indices, Mask, indices, read_only, table
+from gridrl.worlds.maps import MOVES, Move, check_options, check_tiles, read_rewards, read_tiles
 from gridrl.worlds.slips import Slip, check_slip, slip_to_neighbours
 from gridrl.worlds.views import Offsets, Window, observations, window
 
-Move = tuple[int, int]
-MOVES: Mapping[str, Move] = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
 KNOWN = ".#SFHG"
 LECTURE_SLIP = slip_to_neighbours(0.5)
 DENSE_STATES = 400  # a larger world's P is sparse
@@ -65,9 +65,39 @@ class GridWorld:
     slip: Slip = LECTURE_SLIP
     reward_on: str = "leave"
     view: Window = field(default_factory=Window)
-    moves: Mapping[str, Move] = field(default_factory=lambda: dict(MOVES))
+    moves: Mapping[str, Move] = field(default_factory=lambda: MOVES)
     jumps: Indices | None = None
     fees: Array | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        locked: dict[str, Any] = {
+            "tiles": read_only(self.tiles.copy()),
+            "rewards": MappingProxyType(dict(self.rewards)),
+            "moves": MappingProxyType(dict(self.moves)),
+        }
+        for name, value in locked.items():
+            object.__setattr__(self, name, value)
+        if self.jumps is not None:
+            landing = indices(self.jumps, "jumps", self.n_states)
+            object.__setattr__(self, "jumps", self._of_moves(landing, "jumps"))
+        if self.fees is not None:
+            fees = table(self.fees, "fees")
+            object.__setattr__(self, "fees", self._of_moves(fees, "fees"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {f.name: getattr(self, f.name) for f in fields(self)}
+        return state | {"rewards": dict(self.rewards), "moves": dict(self.moves)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+
+    def _of_moves(self, values: Any, name: str) -> Any:
+        if values.shape != (shape := (self.n_states, len(self.moves))):
+            raise ValueError(f"{name} must have shape {shape}; it has {values.shape}")
+        return read_only(values)
 
     @classmethod
     def from_text(
@@ -111,20 +141,19 @@ class GridWorld:
             TypeError, ValueError: an empty or ragged map, an unknown tile (its place is named), a
                 reward in a terminal tile that nobody leaves.
         """
-        paid = {"F": 1.0} if rewards is None else dict(rewards)
-        world = cls(
-            tiles=_read_tiles(text, set(KNOWN) | set(paid) | set(terminal + exits + walls)),
-            rewards=_read_rewards(paid, walls),
+        check_tiles(terminal=terminal, exits=exits, walls=walls)
+        paid = read_rewards({"F": 1.0} if rewards is None else rewards, walls)
+        return cls(
+            tiles=read_tiles(text, set(KNOWN) | set(paid) | set(terminal + exits + walls)),
+            rewards=paid,
             terminal=terminal,
             exits=exits,
             walls=walls,
             slip=slip,
             reward_on=reward_on,
             view=window(view),
-            moves=dict(MOVES if moves is None else moves),
+            moves=MOVES if moves is None else moves,
         )
-        _check_world(world)
-        return world
 
     # --- squares and states -------------------------------------------------------------------
 
@@ -136,7 +165,7 @@ class GridWorld:
     @cached_property
     def positions(self) -> Indices:
         """(row, column) of each state that is a square, (n_squares, 2)."""
-        return np.argwhere(~np.isin(self.tiles, list(self.walls)))
+        return read_only(np.argwhere(~np.isin(self.tiles, list(self.walls))))
 
     @property
     def n_states(self) -> int:
@@ -194,7 +223,7 @@ class GridWorld:
         landing = np.where(there < 0, np.arange(len(there))[:, None], there)
         landing[self._exit_squares] = self.n_states - 1
         end = np.full((self.n_states - len(there), len(self.moves)), self.n_states - 1)
-        return np.concatenate([landing, end])
+        return read_only(np.concatenate([landing, end]))
 
     @property
     def open_ways(self) -> Mask:
@@ -212,21 +241,17 @@ class GridWorld:
 
     def reward_process(self, gamma: float) -> RewardProcess:
         """Pr(s'|s), and what the squares pay."""
-        chain = self.markov_process()
-        R: Any = self._square_reward
-        if self.fees is not None:
-            fees = (_evenly(self.open_ways)[:, :-1] * self.fees).sum(axis=1)
-            R = fees + (chain.P @ R.values if R.on_arrival else R.values)
-        return RewardProcess(chain.P, R, gamma, **self._ends)
+        p = _evenly(self.open_ways)[:, None]
+        if self.fees is not None:  # the move that was made decides: one action that is no choice
+            wander = MDP(self._transitions(p), self._with_fees(p), gamma, **self._ends)
+            return wander.under(np.ones((self.n_states, 1)))
+        return RewardProcess(self.markov_process().P, self._square_reward, gamma, **self._ends)
 
     def mdp(self, gamma: float) -> MDP:
         """Pr(s'|s,a): as meant, or where the slip leads."""
         p = check_slip(self.slip(self.open_ways), self.n_states, len(self.moves))
-        P = self._transitions(p)
-        R: Any = self._square_reward
-        if self.fees is not None:
-            R = (p[..., :-1] * self.fees[:, None]).sum(axis=2) + R.expected(P)
-        return MDP(P, R, gamma, action_labels=list(self.moves), **self._ends)
+        R = self._square_reward if self.fees is None else self._with_fees(p)
+        return MDP(self._transitions(p), R, gamma, action_labels=list(self.moves), **self._ends)
 
     def pomdp(self, gamma: float, view: Window | Offsets | None = None) -> POMDP:
         """Pr(o|s): the same world seen through a window; None is the world's own `view`."""
@@ -234,11 +259,9 @@ class GridWorld:
         O, labels = observations(seen, self.tiles, self.positions, self.n_states)  # noqa: E741
         return POMDP(self.mdp(gamma), O, observation_labels=labels)
 
-    def replace(self, **fields: Any) -> GridWorld:
-        """Return a copy with other `fields`, checked again: `world.replace(slip=no_slip())`."""
-        world = replace(self, **fields)
-        _check_world(world)
-        return world
+    def replace(self, **changes: Any) -> GridWorld:
+        """Return a copy with other fields, checked again: `world.replace(slip=no_slip())`."""
+        return replace(self, **changes)
 
     @property
     def _square_reward(self) -> SquareReward:
@@ -255,18 +278,37 @@ class GridWorld:
     def _transitions(self, p: Array) -> Array | SparseTransitions:
         """Pr(s'|s,a) from Pr(direction|s,a), (S, A, D + 1), straight into CSR where it is large."""
         S, A, _ = p.shape
-        stay = np.arange(S)[:, None]
-        stay = np.where(self._of_states(self._exit_squares, 0.0)[:, None], S - 1, stay)
-        to = np.concatenate([self.landing, stay], axis=1)  # (S, D + 1)
         s, a, d = np.nonzero(p)
-        matrix = csr_array((p[s, a, d], (s * A + a, to[s, d])), shape=(S * A, S))
+        to = self._outcomes[s, d]
+        matrix = csr_array((p[s, a, d], (s * A + a, to)), shape=(S * A, S))
         if S > DENSE_STATES:
             return SparseTransitions(matrix, A)
         return matrix.toarray().reshape(S, A, S)
 
+    @property
+    def _outcomes(self) -> Indices:
+        """The state that each direction leads to, and last the one of staying, (S, D + 1)."""
+        stay = np.arange(self.n_states)
+        stay[self._of_states(self._exit_squares, 0.0)] = self.n_states - 1
+        return np.column_stack([self.landing, stay])
+
+    def _with_fees(self, p: Array) -> RewardDistribution:
+        """Pr(r|s,a,s'), r the squares' reward and the fee of the direction that one went."""
+        to, square = self._outcomes, self._square_reward
+        paid = square.values[to if square.on_arrival else 0 * to + np.arange(len(to))[:, None]]
+        if self.fees is not None:
+            paid[:, :-1] += self.fees
+        values, which = np.unique(np.append(paid, 0.0), return_inverse=True)
+        which = which.ravel()[:-1].reshape(paid.shape)
+        joint = np.zeros((*p.shape[:2], self.n_states, len(values)))
+        s, a, d = np.nonzero(p)
+        np.add.at(joint, (s, a, to[s, d], which[s, d]), p[s, a, d])
+        joint[joint.sum(axis=3) == 0, np.searchsorted(values, 0.0)] = 1  # steps that are never made
+        return RewardDistribution(values, joint / joint.sum(axis=3, keepdims=True))
+
     # --- looking at it ------------------------------------------------------------------------
 
-    def check(self, process: MDP | MarkovProcess) -> list[Finding]:
+    def check(self, process: MDP | POMDP | MarkovProcess) -> list[Finding]:
         """What is odd about a hand-made process on this map: moves that go elsewhere, jumps.
 
         >>> world = GridWorld.from_text("S.F", slip=slip_to_neighbours(0.8))
@@ -296,56 +338,3 @@ def _evenly(ways: Mask) -> Array:
     """Pr(direction), even over the free ones, and last of staying if none is, (S, D + 1)."""
     stuck = ~ways.any(axis=1, keepdims=True)
     return np.concatenate([ways, stuck], axis=1) / np.maximum(ways.sum(axis=1, keepdims=True), 1)
-
-
-def _read_tiles(text: str, known: set[str]) -> NDArray[np.str_]:
-    if not isinstance(text, str):
-        raise TypeError(
-            f"text must be the map as text, one line a row; it is {type(text).__name__}"
-        )
-    lines = [line.strip() for line in textwrap.dedent(text).strip().splitlines()]
-    if not lines:
-        raise ValueError("text must hold at least one square; it is empty")
-    for i, line in enumerate(lines):
-        if len(line) != len(lines[0]):
-            raise ValueError(
-                f"text must have rows of one length; row 1 has {len(lines[0])} squares,"
-                f" row {i + 1} has {len(line)}"
-            )
-        for j, tile in enumerate(line):
-            if tile not in known:
-                raise ValueError(
-                    f"text must hold tiles of {''.join(sorted(known))!r}, or named in rewards=;"
-                    f" row {i + 1}, column {j + 1} holds {tile!r}"
-                )
-    return np.array([list(line) for line in lines])
-
-
-def _read_rewards(rewards: Mapping[str, Any], walls: str) -> dict[str, float]:
-    for tile in rewards:
-        if not isinstance(tile, str) or len(tile) != 1:
-            raise ValueError(f"rewards must be keyed by a tile's character; it has {tile!r}")
-        if tile in walls:
-            raise ValueError(f"rewards must not name {tile!r}: nobody ever stands there")
-    paid = {tile: number(value, f"rewards[{tile!r}]") for tile, value in rewards.items()}
-    if bad := [tile for tile, value in paid.items() if not np.isfinite(value)]:
-        raise ValueError(f"rewards[{bad[0]!r}] must be finite; it is {paid[bad[0]]}")
-    return paid
-
-
-def _check_world(world: GridWorld) -> None:
-    if world.reward_on not in ("leave", "arrive"):
-        raise ValueError(f'reward_on must be "leave" or "arrive"; it is {world.reward_on!r}')
-    if not len(world.positions):
-        raise ValueError("text must hold at least one square that is no rock")
-    if not isinstance(world.terminal, str) or not isinstance(world.exits, str):
-        raise TypeError("terminal and exits must be the tiles' characters as text")
-    paying = [t for t in world.terminal if world.rewards.get(t, 0.0) and (world.tiles == t).any()]
-    if paying and world.reward_on == "leave":
-        raise ValueError(
-            f"terminal tile {paying[0]!r} has a reward paid on leaving, but nobody leaves it:"
-            f' use reward_on="arrive", or exits={paying[0]!r} instead of terminal'
-        )
-    for name, move in world.moves.items():
-        if np.shape(move) != (2,):
-            raise ValueError(f"moves[{name!r}] must be (rows down, columns right); it is {move!r}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridrl.processes import MDP, Finding, MarkovProcess
+from gridrl.processes import MDP, POMDP, Finding, MarkovProcess
 from gridrl.processes.checks import finding
 from gridrl.processes.transitions import stacked
 from gridrl.tables import Array
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from gridrl.worlds.grid import GridWorld
 
 
-def check_on_map(world: GridWorld, process: MDP | MarkovProcess) -> list[Finding]:
+def check_on_map(world: GridWorld, process: MDP | POMDP | MarkovProcess) -> list[Finding]:
     """Report moves that mostly go elsewhere, and steps to squares that are no neighbours."""
+    if isinstance(process, POMDP):
+        process = process.mdp
+    if not isinstance(process, MDP | MarkovProcess):
+        raise TypeError(f"process must be a Markov or decision process; it is {process!r}")
     if process.n_states != world.n_states:
         raise ValueError(
             f"the process must have the map's {world.n_states} states; it has {process.n_states}"
@@ -28,8 +32,8 @@ def check_on_map(world: GridWorld, process: MDP | MarkovProcess) -> list[Finding
                 f"the process must have the map's {len(world.moves)} actions;"
                 f" it has {process.n_actions}"
             )
-        found += _wrong_ways(world, process)
-    return found
+        return found + _wrong_ways(world, process)
+    return found + _missing(world, process)
 
 
 def _wrong_ways(world: GridWorld, mdp: MDP) -> list[Finding]:
@@ -41,6 +45,21 @@ def _wrong_ways(world: GridWorld, mdp: MDP) -> list[Finding]:
         if p[s, a, d] > p[s, a, a] + 1e-9:
             message = f"'{names[a]}' from {world.labels[s]} goes mostly {names[d]}"
             found.append(finding("wrong way", message, [s]))
+    return found
+
+
+def _missing(world: GridWorld, chain: MarkovProcess) -> list[Finding]:
+    """No step from 10 to 11, its neighbour; and staying where there is a way out."""
+    found, P = [], stacked(chain.P)
+    for s, d in np.argwhere(world.open_ways & ~chain.terminal[:, None]):
+        neighbour = int(world.landing[s, d])
+        if P[s, neighbour] == 0:
+            where = f"from {world.labels[s]} to {world.labels[neighbour]}"
+            found.append(finding("missing", f"no step {where}, its neighbour", [s, neighbour]))
+    stays = (P.diagonal() > 0) & world.open_ways.any(axis=1) & ~chain.terminal
+    for s in np.flatnonzero(stays).tolist():
+        message = f"from {world.labels[s]} one may stay, though there is a way out"
+        found.append(finding("stay", message, [s]))
     return found
 
 

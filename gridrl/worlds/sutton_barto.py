@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from gridrl.processes import MDP, RewardDistribution, arrive
 from gridrl.tables import Indices, number, table, whole
-from gridrl.worlds.grid import MOVES, GridWorld, Move
+from gridrl.worlds.grid import GridWorld
+from gridrl.worlds.maps import MOVES, Move
 from gridrl.worlds.slips import no_slip
 
 LEFT_RIGHT: Mapping[str, Move] = {"left": (0, -1), "right": (0, 1)}

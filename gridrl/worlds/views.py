@@ -47,7 +47,7 @@ def window(view: Window | Offsets | None) -> Window:
     """Read a view in any of its forms; None is the lecture's dashed box."""
     if view is None:
         return Window()
-    return view if isinstance(view, Window) else Window(tuple(view))
+    return view if isinstance(view, Window) else Window(view)
 
 
 def observations(

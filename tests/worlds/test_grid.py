@@ -191,7 +191,7 @@ def test_replacing_is_checked_again() -> None:
         world.replace(reward_on="leave")
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
         world.replace(colour="white")
-    with pytest.raises(TypeError, match="terminal and exits must be the tiles' characters"):
+    with pytest.raises(TypeError, match="terminal must be the tiles' characters"):
         world.replace(terminal=["F"])
 
 

@@ -46,7 +46,12 @@ def test_the_garbled_row_of_the_slide_is_found() -> None:
             MarkovProcess.from_columns(PRINTED, tol=tol, renormalise=True)
     read = MarkovProcess.from_columns(PRINTED, tol=0.4, renormalise=True)
     found = ICE.check(read)
-    assert [str(f) for f in found] == ["jump: a step from 9 to 11, which is no neighbour"]
+    assert [str(f) for f in found] == [
+        "jump: a step from 9 to 11, which is no neighbour",
+        "missing: no step from 10 to 11, its neighbour",
+        "missing: no step from 12 to 11, its neighbour",
+        "stay: from 11 one may stay, though there is a way out",
+    ]
     assert found[0].states == (8, 10)
 
 
