@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, is committed without outputs, and keeps to short cells."""
+"""Every notebook runs from top to bottom, is committed without outputs, and has short cells."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_runs_without_complaint(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
-    notebook = nbformat.read(path, as_version=4)
+    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
     manager = client.create_kernel_manager()
     with tempfile.TemporaryDirectory() as short:  # a socket's path has a hundred characters at most

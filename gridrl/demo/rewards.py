@@ -20,9 +20,10 @@ def tell(story: Story) -> None:
     states = [ice.index(label) for label in SLIDE_PATH]
     rewards = process.R[states]
     story.say(
-        f"""A fish is worth 1, paid on leaving its square. With it the slide's trajectory reads
-        {interleave(SLIDE_PATH, rewards)}: state, reward, state, reward."""
+        """A fish is worth 1, paid on leaving its square. With it the slide's trajectory reads
+        state, reward, state, reward:"""
     )
+    story.board(str(interleave(SLIDE_PATH, rewards)))
     story.picture("path", plot.trajectory(ice, states), "The slide's trajectory.")
     story.say("The return G_t adds up what comes after time t, discounted by gamma = 0.9 a step:")
     rows = [

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.processes import MDP
-from gridrl.processes.decision import policy_table
+from gridrl.processes.decision import an_mdp, policy_table
 from gridrl.processes.transitions import average_over_actions, solve_linear, stacked
 from gridrl.tables import Array, index, table
 
@@ -27,7 +27,7 @@ def action_values(mdp: MDP, V: ArrayLike) -> Array:
            [ 8.1,  1. ],
            [12.1,  2. ]])
     """
-    V = table(V, "V", (mdp.n_states,))
+    V = table(V, "V", (an_mdp(mdp).n_states,))
     return mdp.R + mdp.gamma * (mdp.P @ V)
 
 
@@ -141,11 +141,10 @@ def explain_backup(
     >>> from gridrl.worlds import penguin_world
     >>> ice = penguin_world()
     >>> V = [0, 0, 0, 0, 0.5, 0, 0, 0, 0, 3.1, 0, 0, 1, 0, 0, 0]
-    >>> print(explain_backup(ice.mdp(gamma=0.9), V, ice.index(9), action=1))
-    right: 1 + 0.9 (0.50 V(10) + 0.25 V(5) + 0.25 V(13))
-         = 1 + 0.9 (0.50 * 3.1 + 0.25 * 0.5 + 0.25 * 1) = 2.7325
+    >>> print(explain_backup(ice.mdp(gamma=0.9), V, ice.index(9), action=1))  # doctest: +ELLIPSIS
+    right: 1 + 0.9 (0.50 V(10) + 0.25 V(5) + 0.25 V(13)) = 1 + 0.9 (0.50 * 3.1 + ...) = 2.732
     """
-    V, s = table(V, "V", (mdp.n_states,)), index(s, "s", mdp.n_states)
+    V, s = table(V, "V", (an_mdp(mdp).n_states,)), index(s, "s", mdp.n_states)
     if action is not None:
         return _explain_action(mdp, V, s, index(action, "action", mdp.n_actions))
     Q, here = action_values(mdp, V)[s], mdp.labels[s]
@@ -153,10 +152,21 @@ def explain_backup(
     numbers = ", ".join(f"{q:.4g}" for q in Q)
     last = f"V({here}) <- max({numbers}) = {Q.max():.4g}"
     if policy is not None:
-        pi = policy_table(mdp, policy)[s]
+        pi = stationary_policy(mdp, policy)[s]
         terms = " + ".join(f"{p:.2f} * {q:.4g}" for p, q in zip(pi, Q, strict=True) if p > 0)
         last = f"V({here}) <- {terms} = {pi @ Q:.4g}"
     return "\n".join([*lines, last])
+
+
+def stationary_policy(mdp: MDP, policy: ArrayLike) -> Array:
+    """Check a policy that does not depend on the time, (S, A)."""
+    pi = policy_table(mdp, policy)
+    if pi.ndim == 3:
+        raise ValueError(
+            f"policy must have shape {pi.shape[1:]}; a time-dependent one, {pi.shape}, has values"
+            " in closed form: `state_values`"
+        )
+    return pi
 
 
 def _explain_action(mdp: MDP, V: Array, s: int, a: int) -> str:
@@ -165,7 +175,5 @@ def _explain_action(mdp: MDP, V: Array, s: int, a: int) -> str:
     reward, gamma = f"{mdp.R[s, a]:.4g}", f"{mdp.gamma:g}"
     symbols = " + ".join(f"{p[s_next]:.2f} V({mdp.labels[s_next]})" for s_next in to)
     numbers = " + ".join(f"{p[s_next]:.2f} * {V[s_next]:.4g}" for s_next in to)
-    result = f"{mdp.R[s, a] + mdp.gamma * p @ V:.5g}"
-    indent = " " * (len(name) + 1)
-    first = f"{name}: {reward} + {gamma} ({symbols})"
-    return f"{first}\n{indent}= {reward} + {gamma} ({numbers}) = {result}"
+    result = f"{mdp.R[s, a] + mdp.gamma * p @ V:.4g}"
+    return f"{name}: {reward} + {gamma} ({symbols}) = {reward} + {gamma} ({numbers}) = {result}"

@@ -13,16 +13,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
-from gridrl.planning.bellman import action_values, state_values
+from gridrl.planning.bellman import action_values, state_values, stationary_policy
 from gridrl.planning.endings import ending_policy, longest_episode
 from gridrl.planning.policies import greedy, uniform_policy
-from gridrl.planning.promises import Sweep, error_bound, largest, not_converged
+from gridrl.planning.promises import (
+    Sweep,
+    error_bound,
+    first_values,
+    largest,
+    not_converged,
+    with_ties,
+)
 from gridrl.processes import MDP
-from gridrl.processes.decision import policy_table
 from gridrl.processes.transitions import stacked
 from gridrl.tables import Array, Indices, number, whole
 
-IMPROVEMENT = 1e-10  # a gain smaller than this, relative to the values, is rounding
+ROUNDING = 1e-10  # a gain smaller than this, relative to values and rewards, is none
 
 
 @algorithm
@@ -54,13 +60,15 @@ def policy_evaluation(
         ValueError: gamma = 1 and some states are paid for ever under `policy`; they are named.
         NotConverged: the bound is still above `tol` after `max_sweeps`.
     """
-    pi, tol = _stationary(mdp, policy), number(tol, "tol", 0)
+    pi, tol = stationary_policy(mdp, policy), number(tol, "tol", 0)
     horizon, V = _expected_steps(mdp, pi), np.zeros(mdp.n_states)
     for sweep in range(1, whole(max_sweeps, "max_sweeps", least=1) + 1):
         V_old, Q = V, action_values(mdp, V)
         V = (pi * Q).sum(axis=1) if not in_place else _in_place(mdp, V, lambda s, q: pi[s] @ q)
         bound = mdp.gamma * horizon * largest(V - V_old)
-        yield Sweep(V, Q, pi, bound, sweep * Q.size, mdp, V_old, averaged=True, in_place=in_place)
+        yield Sweep(
+            V, Q, pi, bound, sweep * Q.size, mdp, V_old, averaged_over=pi, in_place=in_place
+        )
         if bound <= tol:
             return
     raise not_converged(bound, tol, f"{max_sweeps} sweeps")
@@ -78,8 +86,7 @@ def value_iteration(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 1_000_000)
         ValueError: gamma = 1 and values are not finite; the states that never end are named.
         NotConverged: the bound is still above `tol` after `max_sweeps`.
     """
-    tol, error = number(tol, "tol", 0), error_bound(mdp)
-    V = np.zeros(mdp.n_states)
+    tol, error, V = number(tol, "tol", 0), error_bound(mdp), first_values(mdp)
     for sweep in range(1, whole(max_sweeps, "max_sweeps", least=1) + 1):
         Q = action_values(mdp, V)
         V, V_old = Q.max(axis=1), V
@@ -106,19 +113,21 @@ def policy_iteration(mdp: MDP, *, max_iterations: int = 1000) -> Iterator[Sweep]
         ValueError: gamma = 1 and values are not finite; the states that never end are named.
         NotConverged: something still gains after `max_iterations`.
     """
-    ends = mdp.gamma < 1
-    policy, horizon = uniform_policy(mdp) if ends else ending_policy(mdp), longest_episode(mdp)
-    V_old = np.zeros(mdp.n_states)
+    horizon = longest_episode(mdp)
+    policy = uniform_policy(mdp) if mdp.gamma < 1 else ending_policy(mdp)
     for iteration in range(1, whole(max_iterations, "max_iterations", least=1) + 1):
         V = state_values(mdp, policy)
         Q = action_values(mdp, V)
         gain = Q.max(axis=1) - (policy * Q).sum(axis=1)
-        better = gain > IMPROVEMENT * max(1.0, largest(V))
-        bound = horizon * largest(gain) if ends or better.any() else 0.0
-        yield Sweep(V, Q, greedy(Q), bound, iteration * Q.size, mdp, V_old)
+        scale = max(largest(V), largest(mdp.R)) or 1.0
+        better = gain > ROUNDING * scale
+        bound = largest(gain) * (horizon if horizon < np.inf or better.any() else 1.0)
+        improved = np.where(better[:, None], greedy(Q / scale), policy)
+        shown = greedy(Q / scale) if horizon < np.inf else with_ties(mdp, Q / scale, V, improved)
+        yield Sweep(V, Q, shown, bound, iteration * Q.size, mdp, V, averaged_over=policy)
         if not better.any():
             return
-        policy, V_old = np.where(better[:, None], greedy(Q), policy), V
+        policy = improved
     raise not_converged(bound, 0.0, f"{max_iterations} iterations")
 
 
@@ -138,7 +147,7 @@ def modified_policy_iteration(
         ValueError, NotConverged: as `value_iteration`.
     """
     tol, error, m = number(tol, "tol", 0), error_bound(mdp), whole(sweeps, "sweeps", least=0)
-    V, backups = np.zeros(mdp.n_states), 0
+    V, backups = first_values(mdp, below=True), 0
     for _ in range(whole(max_iterations, "max_iterations", least=1)):
         Q = action_values(mdp, V)
         V, V_old, policy = Q.max(axis=1), V, greedy(Q)
@@ -166,8 +175,7 @@ def gauss_seidel(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 1_000_000) ->
     Raises:
         ValueError, NotConverged: as `value_iteration`.
     """
-    tol, error = number(tol, "tol", 0), error_bound(mdp)
-    V = np.zeros(mdp.n_states)
+    tol, error, V = number(tol, "tol", 0), error_bound(mdp), first_values(mdp)
     for sweep in range(1, whole(max_sweeps, "max_sweeps", least=1) + 1):
         V, V_old = _in_place(mdp, V, lambda s, q: q.max()), V
         Q, bound = action_values(mdp, V), error(V, V_old)
@@ -195,8 +203,8 @@ def prioritized_sweeping(
         NotConverged: the bound is still above `tol` after `max_backups`, or when no gap is left.
     """
     tol, error = number(tol, "tol", 0), error_bound(mdp, of_gaps=True)
-    before, V, V_old = _predecessors(mdp), np.zeros(mdp.n_states), np.zeros(mdp.n_states)
-    Q, s = action_values(mdp, V), None
+    before, V = _predecessors(mdp), first_values(mdp).copy()
+    Q, V_old, s = action_values(mdp, V), V.copy(), None
     backups = Q.size
     for _ in range(whole(max_backups, "max_backups", least=1)):
         gap = np.abs(Q.max(axis=1) - V)
@@ -225,16 +233,6 @@ def _predecessors(mdp: MDP) -> list[Indices]:
     return [
         np.unique(rows // mdp.n_actions) for rows in np.split(edges.indices, edges.indptr[1:-1])
     ]
-
-
-def _stationary(mdp: MDP, policy: ArrayLike) -> Array:
-    pi = policy_table(mdp, policy)
-    if pi.ndim == 3:
-        raise ValueError(
-            f"policy must have shape {pi.shape[1:]}; a time-dependent one, {pi.shape}, has values"
-            " in closed form: `state_values`"
-        )
-    return pi
 
 
 def _expected_steps(mdp: MDP, policy: Array) -> float:

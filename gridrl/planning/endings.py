@@ -17,8 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gridrl.processes import MDP, MarkovProcess
+from gridrl.processes.decision import an_mdp
 from gridrl.processes.structure import reachable
-from gridrl.processes.transitions import average_over_actions, solve_linear
+from gridrl.processes.transitions import average_over_actions, chosen, solve_linear
 from gridrl.tables import Array, Indices, Mask
 
 
@@ -31,7 +32,7 @@ def longest_episode(mdp: MDP) -> float:
     >>> longest_episode(sutton_4x4().mdp(gamma=0.9)), longest_episode(frozen_lake().mdp(gamma=1))
     (10.000000000000002, inf)
     """
-    if mdp.gamma < 1:
+    if an_mdp(mdp).gamma < 1:
         return 1 / (1 - mdp.gamma)
     over = is_over(mdp)
     if _can_stay(mdp, ~over, np.ones(mdp.R.shape, bool)).any():
@@ -39,7 +40,7 @@ def longest_episode(mdp: MDP) -> float:
     alive = np.flatnonzero(~over)
     actions, h = np.zeros(len(alive), np.intp), np.zeros(mdp.n_states)
     while True:
-        P = mdp.P[alive, actions][:, alive]
+        P = chosen(mdp.P, alive, actions)[:, alive]
         h[alive] = solve_linear(P, np.ones(len(alive)))
         ahead = (mdp.P @ h)[alive]
         better = ahead.max(axis=1) > (1 + 1e-12) * ahead[np.arange(len(alive)), actions]

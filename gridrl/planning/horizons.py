@@ -19,8 +19,9 @@ from gridrl.iterates import algorithm
 from gridrl.planning.bellman import action_values, expected_return, explain_backup
 from gridrl.planning.policies import greedy, uniform_policy
 from gridrl.processes import MDP, RewardProcess, structure
+from gridrl.processes.decision import an_mdp, policy_table
 from gridrl.processes.transitions import solve_linear
-from gridrl.tables import TIE, Array, best, whole
+from gridrl.tables import TIE, Array, best, read_only, restore, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,12 @@ class FiniteHorizon:
     policy: Array
     t: int
     mdp: MDP = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for values in (self.V, self.Q, self.policy):
+            read_only(values)
+
+    __setstate__ = restore
 
     def explain(self, s: int | None = None) -> str:
         """The arithmetic of the last backup of state `s`; None: of the most valuable state."""
@@ -62,8 +69,8 @@ def backward_induction(mdp: MDP, horizon: int) -> Iterator[FiniteHorizon]:
            [0.  , 1.  , 4.  ],
            [0.  , 0.  , 0.  ]])
     """
-    T = whole(horizon, "horizon", least=1)
-    V, Q = np.zeros((T + 1, mdp.n_states)), np.zeros((T, *mdp.R.shape))
+    T, S = whole(horizon, "horizon", least=1), an_mdp(mdp).n_states
+    V, Q = np.zeros((T + 1, S)), np.zeros((T, *mdp.R.shape))
     policy = np.tile(uniform_policy(mdp), (T, 1, 1))
     for t in reversed(range(T)):
         Q[t] = action_values(mdp, V[t + 1])
@@ -89,6 +96,12 @@ class AverageReward:
     Q: Array
     policy: Array
 
+    def __post_init__(self) -> None:
+        for values in (self.gains, self.bias, self.Q, self.policy):
+            read_only(values)
+
+    __setstate__ = restore
+
     def __repr__(self) -> str:
         return f"AverageReward(gain={self.gain:.6g}, {len(self.bias)} states)"
 
@@ -107,7 +120,7 @@ def average_reward(mdp: MDP, *, max_iterations: int = 1000) -> Iterator[AverageR
     Raises:
         NotConverged: something still gains after `max_iterations`.
     """
-    policy = uniform_policy(mdp)
+    policy = uniform_policy(an_mdp(mdp))
     for _ in range(whole(max_iterations, "max_iterations", least=1)):
         g, h = gain_and_bias(mdp.under(policy))
         ahead = mdp.P @ g  # (S, A): first the gain of where one goes, then the bias
@@ -160,6 +173,8 @@ def _improve(ahead: Array, Q: Array, policy: Array) -> Array:
 def regret(mdp: MDP, policy: ArrayLike) -> float:
     """J(pi*) - J(pi), what `policy` loses from the start, in reward units; 0 for an optimal one.
 
+    A time-dependent policy (T, S, A) is compared with the best that T steps allow.
+
     >>> from gridrl.worlds import penguin_world
     >>> mdp = penguin_world().mdp(gamma=0.9)
     >>> round(regret(mdp, uniform_policy(mdp)), 3)
@@ -167,4 +182,6 @@ def regret(mdp: MDP, policy: ArrayLike) -> float:
     """
     from gridrl.planning.dynamic_programming import policy_iteration
 
-    return float(mdp.start @ policy_iteration(mdp).V) - expected_return(mdp, policy)
+    pi = policy_table(mdp, policy)
+    best = policy_iteration(mdp).V if pi.ndim == 2 else backward_induction(mdp, len(pi)).V[0]
+    return float(mdp.start @ best) - expected_return(mdp, pi)

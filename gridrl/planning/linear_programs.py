@@ -16,12 +16,15 @@ from scipy.sparse import csr_array, eye_array, kron
 from gridrl.errors import NotConverged
 from gridrl.iterates import algorithm
 from gridrl.planning.bellman import action_values, state_values
+from gridrl.planning.dynamic_programming import policy_iteration
 from gridrl.planning.endings import can_rest, ending_policy, longest_episode
 from gridrl.planning.policies import greedy, uniform_policy
-from gridrl.planning.promises import Sweep, largest
+from gridrl.planning.promises import Sweep, largest, with_ties
 from gridrl.processes import MDP
+from gridrl.processes.decision import an_mdp
 from gridrl.processes.transitions import stacked
 
+INFEASIBLE = 2  # HiGHS's status
 VISITED = 1e-9  # a state with less of the dual's visits rests there
 
 
@@ -42,8 +45,8 @@ def linear_program(mdp: MDP) -> Iterator[Sweep]:
         ValueError: gamma = 1 and values are not finite; the states that never end are named.
         NotConverged: HiGHS did not find the optimum.
     """
+    finite = an_mdp(mdp).gamma < 1
     S, A = mdp.R.shape
-    finite = mdp.gamma < 1
     at_rest = uniform_policy(mdp) if finite else ending_policy(mdp)  # refuses what never ends
     least = np.full(S, -np.inf) if finite else np.where(can_rest(mdp), 0.0, -np.inf)
     expand = kron(eye_array(S), np.ones((A, 1)))  # V(s) for each pair, (S * A, S)
@@ -54,6 +57,8 @@ def linear_program(mdp: MDP) -> Iterator[Sweep]:
         bounds=np.column_stack([least, np.full(S, np.inf)]),
         method="highs",
     )
+    if found.status == INFEASIBLE and not finite:
+        policy_iteration(mdp)  # says which states are paid for ever
     if found.status != 0:
         raise NotConverged(f"HiGHS found no optimum: {found.message}")
     rho = np.maximum(-found.ineqlin.marginals.reshape(S, A), 0)
@@ -62,4 +67,5 @@ def linear_program(mdp: MDP) -> Iterator[Sweep]:
     V = state_values(mdp, policy)
     Q, horizon = action_values(mdp, V), longest_episode(mdp)
     certified = horizon * largest(Q.max(axis=1) - V) if horizon < np.inf else largest(V - found.x)
-    yield Sweep(V, Q, greedy(Q), certified, Q.size, mdp, found.x)
+    shown = greedy(Q) if horizon < np.inf else with_ties(mdp, Q, V, policy)
+    yield Sweep(V, Q, shown, certified, Q.size, mdp, found.x.copy())

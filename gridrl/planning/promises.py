@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gridrl.errors import NotConverged
-from gridrl.planning.bellman import explain_backup
-from gridrl.planning.endings import longest_episode
+from gridrl.planning.bellman import explain_backup, state_values
+from gridrl.planning.endings import ending_policy, longest_episode
+from gridrl.planning.policies import greedy
 from gridrl.processes import MDP
 from gridrl.processes.html import html_table
-from gridrl.tables import Array
+from gridrl.tables import Array, read_only, restore
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,12 @@ class Sweep:
 
     Attributes:
         V: state values, (S,), in reward units.
-        Q: action values, (S, A).
+        Q: action values, (S, A), that V was made of: V = max_a Q, or sum_a pi Q.
         policy: (S, A), greedy in Q, ties split; in `policy_evaluation`, the one evaluated.
         bound: |V - V*| <= bound, in reward units.
         backups: number of pairs (s, a) looked up so far.
         mdp, V_old: the model, and the values that the last backup looked up, (S,).
-        averaged: the last backup averaged over `policy` instead of taking the maximum.
+        averaged_over: the policy that the last backup averaged over; None: it took the maximum.
         in_place: states were backed up one after the other, each seeing the new values before it.
         state: the one state that was backed up; None: all of them.
     """
@@ -48,9 +49,15 @@ class Sweep:
     backups: int
     mdp: MDP = field(repr=False)
     V_old: Array = field(repr=False)
-    averaged: bool = False
+    averaged_over: Array | None = None
     in_place: bool = False
     state: int | None = None
+
+    def __post_init__(self) -> None:
+        for values in (self.V, self.Q, self.policy, self.V_old):
+            read_only(values)
+
+    __setstate__ = restore
 
     def explain(self, s: int | None = None) -> str:
         """The arithmetic of the last backup of state `s`; None: of the one that changed most."""
@@ -59,8 +66,11 @@ class Sweep:
         seen = self.V_old
         if self.in_place:
             seen = np.concatenate([self.V[:s], self.V_old[s:]])
-        policy = self.policy if self.averaged else None
-        return explain_backup(self.mdp, seen, s, policy=policy)
+        words = explain_backup(self.mdp, seen, s, policy=self.averaged_over)
+        if self.averaged_over is None or (self.policy[s] == self.averaged_over[s]).all():
+            return words
+        best = " or ".join(self.mdp.action_labels[a] for a in np.flatnonzero(self.policy[s]))
+        return f"{words}\npi({self.mdp.labels[s]}) <- {best}"
 
     def __repr__(self) -> str:
         sizes = f"{len(self.V)} states, {self.Q.shape[1]} actions"
@@ -90,7 +100,34 @@ def error_bound(mdp: MDP, *, of_gaps: bool = False) -> Callable[[Array, Array], 
     from gridrl.planning.dynamic_programming import policy_iteration
 
     exact = policy_iteration(mdp).V
-    return lambda V, V_old: largest(V - exact)
+    return lambda V, V_old: max(largest(V - exact), largest(V_old - exact))
+
+
+def first_values(mdp: MDP, *, below: bool = False) -> Array:
+    """The values that sweeps start from: 0; or, where these could mislead them, less than V*.
+
+    At gamma = 1, where some policy never ends and rewards have both signs, sweeps from 0 may get
+    stuck above V*: just before a horizon it pays to earn and not to pay the bill. From the values
+    of a policy that ends, where these are negative, they rise to V*.
+
+    Args:
+        mdp: the model.
+        below: start so too where rewards have one sign.
+    """
+    one_sign = (mdp.R >= 0).all() or (mdp.R <= 0).all()
+    if longest_episode(mdp) < np.inf or (one_sign and not below):
+        return np.zeros(mdp.n_states)
+    return np.minimum(0.0, state_values(mdp, ending_policy(mdp)))
+
+
+def with_ties(mdp: MDP, Q: Array, V: Array, policy: Array) -> Array:
+    """The greedy policy, ties split; or `policy`, where sharing them would never come to an end."""
+    shared = greedy(Q)
+    try:
+        worth = state_values(mdp, shared)
+    except ValueError:
+        return policy
+    return shared if np.allclose(worth, V, rtol=1e-9, atol=1e-9 * largest(V)) else policy
 
 
 def largest(x: Array) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.processes import MDP
-from gridrl.processes.decision import policy_table
+from gridrl.processes.decision import an_mdp, policy_table
 from gridrl.processes.transitions import entries
 from gridrl.tables import Array, Indices, indices, number, table, whole
 
@@ -95,7 +95,10 @@ def trajectory_probability(
     >>> trajectory_probability(mdp, uniform_policy(mdp), [0, 1, 5], [1, 2])
     0.015625
     """
-    s, a = indices(states, "states", mdp.n_states), indices(actions, "actions", mdp.n_actions)
+    s, a = (
+        indices(states, "states", an_mdp(mdp).n_states),
+        indices(actions, "actions", mdp.n_actions),
+    )
     if s.ndim != 1 or a.shape != (len(s) - 1,):
         raise ValueError(
             f"states must have shape (T + 1,) and actions (T,); they have {s.shape} and {a.shape}"
@@ -120,7 +123,7 @@ def enumerate_trajectories(
     >>> round(sum(probability for _, _, probability in everything), 12)
     1.0
     """
-    T = whole(horizon, "horizon", least=0)
+    T, mdp = whole(horizon, "horizon", least=0), an_mdp(mdp)
     for states in product(range(mdp.n_states), repeat=T + 1):
         for actions in product(range(mdp.n_actions), repeat=T):
             s, a = np.array(states, np.intp), np.array(actions, np.intp)

@@ -75,4 +75,6 @@ def _explanation(snapshot: Any, state: int) -> str:
 def _board(text: str) -> str:
     from html import escape
 
+    if not text:
+        return ""
     return f"<pre style='font-size:130%;white-space:pre-wrap'>{escape(text)}</pre>"

@@ -10,7 +10,6 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from gridrl.errors import NotConverged
 from gridrl.iterates import algorithm
 from gridrl.planning import (
     gauss_seidel,
@@ -156,21 +155,10 @@ def undiscounted_models(draw: st.DrawFn) -> MDP:
 
 
 def plan_undiscounted(name: str, mdp: MDP, *, tol: float = 1e-8) -> Any:
-    """Run one optimiser at gamma = 1 with a budget; None where it owns up that it is stuck.
-
-    Where one can rest, sweeps from V = 0 may get stuck above V* if rewards have both signs, and
-    modified policy iteration below it: see `test_sweeps_do_not_gamble_on_the_horizon` and
-    `test_evaluating_ties_does_not_hide_a_rest`. Elsewhere they must converge.
-    """
+    """Run one optimiser at gamma = 1 with a budget that it must not need."""
     budget = {BUDGETS[name]: 5000} if name != "linear_program" else {}
     promise = {"tol": tol} if name not in ("policy_iteration", "linear_program") else {}
-    try:
-        return OPTIMISERS[name](mdp, **budget, **promise)
-    except NotConverged:
-        one_sign = (mdp.R <= 0).all() or (mdp.R >= 0).all()
-        if not promise or (one_sign and name != "modified_policy_iteration"):
-            raise
-        return None
+    return OPTIMISERS[name](mdp, **budget, **promise)
 
 
 def separated(mdp: MDP) -> bool:

@@ -105,7 +105,6 @@ def test_a_policy_of_words(name: str) -> None:
         OF_A_POLICY[name](ICE, np.full((16, 4), "left"))
 
 
-@pytest.mark.xfail(strict=True, reason="NumPy's own message, without the argument's name")
 def test_a_ragged_policy() -> None:
     with pytest.raises(ValueError, match="policy must be a rectangular table"):
         state_values(ICE, [[1, 0], [1]])
@@ -313,7 +312,6 @@ def test_finite_horizons_and_averages_stay_legal() -> None:
 # --- a model of another kind ----------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="AttributeError or numbers: nothing says `.mdp(gamma=...)`")
 @pytest.mark.parametrize("name", OF_A_MODEL | OF_A_POLICY)
 @pytest.mark.parametrize(
     "other", [penguin_world(), lost_penguin_world().pomdp(0.9), ICE.under(PI)], ids=repr

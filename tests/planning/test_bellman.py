@@ -183,18 +183,18 @@ def test_one_action_on_the_board() -> None:
     V[[4, 9, 12]] = 0.5, 3.1, 1.0
     text = explain_backup(ICE.mdp(gamma=0.9), V, ICE.index(9), action=1)
     assert text == (
-        "right: 1 + 0.9 (0.50 V(10) + 0.25 V(5) + 0.25 V(13))\n"
-        "      = 1 + 0.9 (0.50 * 3.1 + 0.25 * 0.5 + 0.25 * 1) = 2.7325"
+        "right: 1 + 0.9 (0.50 V(10) + 0.25 V(5) + 0.25 V(13))"
+        " = 1 + 0.9 (0.50 * 3.1 + 0.25 * 0.5 + 0.25 * 1) = 2.732"
     )
 
 
 def test_all_actions_on_the_board() -> None:
     lines = explain_backup(ICE.mdp(gamma=0.9), V_ON_BOARD, ICE.index(9)).splitlines()
-    assert lines[0] == "up: 1 + 0.9 (0.50 V(5) + 0.25 V(10) + 0.25 V(13))"
-    assert len(lines) == 2 * 4 + 1
+    assert lines[0].startswith("up: 1 + 0.9 (0.50 V(5) + 0.25 V(10) + 0.25 V(13)) = 1 + 0.9 (")
+    assert len(lines) == 4 + 1
     # left is blocked: equally likely to any of the three
-    assert lines[6] == "left: 1 + 0.9 (0.33 V(5) + 0.33 V(10) + 0.33 V(13))"
-    assert lines[8] == "V(9) <- max(2.08, 2.665, 2.215, 2.32) = 2.665"
+    assert lines[3].startswith("left: 1 + 0.9 (0.33 V(5) + 0.33 V(10) + 0.33 V(13)) = ")
+    assert lines[4] == "V(9) <- max(2.08, 2.665, 2.215, 2.32) = 2.665"
 
 
 def test_the_average_on_the_board() -> None:
@@ -211,7 +211,7 @@ def test_its_numbers_are_the_action_values(mdp: MDP, seed: int) -> None:
     for s in range(mdp.n_states):
         for a in range(mdp.n_actions):
             text = explain_backup(mdp, V, s, a)
-            assert float(text.rsplit("= ", 1)[1]) == pytest.approx(Q[s, a], rel=1e-4, abs=1e-12)
+            assert float(text.rsplit("= ", 1)[1]) == pytest.approx(Q[s, a], rel=1e-3)
             successors = re.findall(r"V\((\d+)\)", text)
             assert sorted(map(int, successors)) == list(np.flatnonzero(mdp.P[s, a]) + 1)
         last = explain_backup(mdp, V, s).splitlines()[-1]

@@ -28,7 +28,7 @@ ICE = penguin_world().mdp(gamma=0.9)
 
 def result_of(text: str) -> float:
     """The number after the last = sign of an explanation."""
-    return float(text.rsplit("= ", 1)[1])
+    return float(text.rsplit("= ", 1)[1].splitlines()[0])
 
 
 @settings(max_examples=25, deadline=None)
@@ -146,10 +146,11 @@ def test_the_explanation_shows_the_values_that_the_backup_saw() -> None:
     assert first.V[4] == pytest.approx(0)
     # square 8 lies below 4, which was backed up before it (V = 1), and beside 7, after it (0)
     up = first.explain(7).splitlines()
-    assert up[0] == "up: 0 + 0.9 (0.50 V(4) + 0.25 V(7) + 0.25 V(12))"
-    assert up[1] == "   = 0 + 0.9 (0.50 * 1 + 0.25 * 0 + 0.25 * 0) = 0.45"
+    symbols, numbers, result = up[0].split(" = ")
+    assert symbols == "up: 0 + 0.9 (0.50 V(4) + 0.25 V(7) + 0.25 V(12))"
+    assert (numbers, result) == ("0 + 0.9 (0.50 * 1 + 0.25 * 0 + 0.25 * 0)", "0.45")
     old = next(value_iteration.iterates(ICE)).explain(7).splitlines()
-    assert old[1] == "   = 0 + 0.9 (0.50 * 0 + 0.25 * 0 + 0.25 * 0) = 0"
+    assert old[0].endswith(" = 0 + 0.9 (0.50 * 0 + 0.25 * 0 + 0.25 * 0) = 0")
 
 
 def test_evaluation_explains_an_average_and_the_others_a_maximum() -> None:
@@ -171,12 +172,12 @@ def test_prioritized_sweeping_explains_its_one_backup() -> None:
         assert sweep.explain() == sweep.explain(sweep.state)
 
 
-def test_policy_iteration_explains_the_improvement_of_the_last_policy() -> None:
-    before, after = list(policy_iteration.iterates(ICE))[:2]
-    assert result_of(after.explain(5)) == pytest.approx(before.Q[5].max(), rel=1e-3)
+def test_policy_iteration_explains_its_improvement() -> None:
+    first = next(policy_iteration.iterates(ICE))
+    assert first.explain(5).splitlines()[-1] == "pi(6) <- down"
+    assert first.Q[5].argmax() == 2
 
 
-@pytest.mark.xfail(strict=True, reason="it shows max over the old values as if that were V(s)")
 def test_policy_iteration_explains_the_values_it_shows() -> None:
     for sweep in policy_iteration.iterates(ICE):
         explains_itself(sweep, 5)

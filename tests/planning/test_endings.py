@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 
-from gridrl.errors import NotConverged
 from gridrl.planning import (
     gauss_seidel,
-    linear_program,
     policy_evaluation,
     policy_iteration,
     state_values,
@@ -22,9 +20,7 @@ from gridrl.processes import MDP
 from gridrl.worlds import frozen_lake, penguin_world, random_walk, sutton_4x4
 from tests.planning.oracles import (
     BUDGETS,
-    ONE_BEHIND,
     OPTIMISERS,
-    Planner,
     chain,
     deterministic_actions,
     plan_undiscounted,
@@ -59,14 +55,10 @@ def named_states(error: BaseException) -> set[int]:
 def test_every_algorithm_finds_the_best_of_all_policies_or_names_who_never_ends(mdp: MDP) -> None:
     assume(separated(mdp))
     best = undiscounted_optimum(mdp)
-    planners = dict(OPTIMISERS)
-    if np.isposinf(best).any():
-        del planners["linear_program"]  # see test_a_loop_that_pays_is_refused
-    for name, plan in planners.items():
+    for name, plan in OPTIMISERS.items():
         if np.isfinite(best).all():
             found = plan_undiscounted(name, mdp)
-            if found is not None:
-                np.testing.assert_allclose(found.V, best, atol=1e-7)
+            np.testing.assert_allclose(found.V, best, atol=1e-7)
             continue
         with pytest.raises(ValueError, match="values are not finite at gamma = 1") as error:
             plan(mdp)
@@ -80,10 +72,8 @@ def test_the_policy_found_is_worth_what_was_promised(mdp: MDP) -> None:
     assume(separated(mdp))
     best = undiscounted_optimum(mdp)
     assume(np.isfinite(best).all())
-    for name in set(OPTIMISERS) - ONE_BEHIND:  # see test_a_policy_is_as_good_as_its_values
+    for name in OPTIMISERS:
         found = plan_undiscounted(name, mdp)
-        if found is None:
-            continue
         earned = undiscounted(*chain(mdp, found.policy))
         np.testing.assert_allclose(earned, best, atol=1e-7)
 
@@ -137,18 +127,11 @@ def test_a_loop_that_costs_is_left(name: str) -> None:
 PAYING_LOOP = jumps([[1, 2], [0, 2], [2, 2]], [[-1, 0], [3, 0], [0, 0]])
 
 
-@pytest.mark.parametrize("plan", [p for n, p in OPTIMISERS.items() if n != "linear_program"])
-def test_a_loop_that_pays_is_refused(plan: Planner) -> None:
+@every_optimiser
+def test_a_loop_that_pays_is_refused(name: str) -> None:
     # the exit is free, but +2 every two steps is more
     with pytest.raises(ValueError, match="not finite at gamma = 1") as error:
-        plan(PAYING_LOOP)
-    assert named_states(error.value) == {1, 2}
-
-
-@pytest.mark.xfail(strict=True, raises=NotConverged, reason="the program is infeasible; say why")
-def test_a_loop_that_pays_is_refused_by_the_linear_program_too() -> None:
-    with pytest.raises(ValueError, match="not finite at gamma = 1") as error:
-        linear_program(PAYING_LOOP)
+        OPTIMISERS[name](PAYING_LOOP)
     assert named_states(error.value) == {1, 2}
 
 
@@ -190,13 +173,11 @@ def test_a_loop_that_comes_to_nothing(name: str) -> None:
     np.testing.assert_allclose(OPTIMISERS[name](THERE_AND_BACK).V, [1, 0, 0], atol=1e-8)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="ties with the way back never end")
 def test_a_loop_that_comes_to_nothing_has_a_policy_worth_its_values() -> None:
     best = policy_iteration(THERE_AND_BACK)
     np.testing.assert_allclose(state_values(THERE_AND_BACK, best.policy), best.V)
 
 
-@pytest.mark.xfail(strict=True, reason="gains below 1e-10 count as rounding whatever the scale")
 def test_small_rewards_are_no_rounding() -> None:
     # stop for 1, or 3 and then 5: V = (8, 5), in units of 1e-11
     mdp = jumps([[2, 1], [2, 2], [2, 2]], [[1e-11, 3e-11], [1e-11, 5e-11], [0, 0]])
@@ -212,16 +193,11 @@ GAMBLE = MDP(
     1.0,
     terminal=[False, False, True],
 )
-STUCK_ABOVE = pytest.mark.xfail(strict=True, raises=NotConverged, reason="V = 0 is above V*")
-STUCK_BELOW = pytest.mark.xfail(strict=True, raises=NotConverged, reason="mixed ties cost, a rest")
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *sorted(set(BUDGETS) - {"value_iteration"}),
-        pytest.param("value_iteration", marks=STUCK_ABOVE),
-    ],
+    sorted(BUDGETS),
 )
 def test_sweeps_do_not_gamble_on_the_horizon(name: str) -> None:
     found = OPTIMISERS[name](GAMBLE, **{BUDGETS[name]: 2000})
@@ -230,10 +206,7 @@ def test_sweeps_do_not_gamble_on_the_horizon(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *sorted(set(BUDGETS) - {"modified_policy_iteration"}),
-        pytest.param("modified_policy_iteration", marks=STUCK_BELOW),
-    ],
+    sorted(BUDGETS),
 )
 def test_evaluating_ties_does_not_hide_a_rest(name: str) -> None:
     # rest in 1, or go to 2, and from 3 the end costs 1: at first both look free, a tie
@@ -242,12 +215,7 @@ def test_evaluating_ties_does_not_hide_a_rest(name: str) -> None:
     np.testing.assert_allclose(found.V, [0, -1, -1, 0], atol=1e-7)
 
 
-BEHIND = pytest.mark.xfail(strict=True, reason="bound = 0, but the policy is of the sweep before")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=BEHIND if n in ONE_BEHIND else ()) for n in OPTIMISERS]
-)
+@every_optimiser
 def test_a_policy_is_as_good_as_its_values(name: str) -> None:
     # end now for nothing, or one step later for -1; or rest. At V = 0 all of it looks free
     mdp = jumps([[2, 1, 0], [2, 2, 2], [2, 2, 2]], [[0, 0, 0], [-1, -1, -1], [0, 0, 0]])

@@ -77,8 +77,8 @@ def test_backward_induction_goes_backwards_and_explains_itself() -> None:
             assert lines[0] == f"at time {film.t}"
             assert float(lines[-1].rsplit("= ", 1)[1]) == pytest.approx(film.V[film.t, s], rel=1e-3)
     assert films[1].explain(1).splitlines()[1:3] == [
-        "wait: 0 + 0.9 (0.90 V(3) + 0.10 V(1))",
-        "     = 0 + 0.9 (0.90 * 4 + 0.10 * 0) = 3.24",
+        "wait: 0 + 0.9 (0.90 V(3) + 0.10 V(1)) = 0 + 0.9 (0.90 * 4 + 0.10 * 0) = 3.24",
+        "cut: 1 + 0.9 (1.00 V(1)) = 1 + 0.9 (1.00 * 0) = 1",
     ]
     assert "V(3) <- " in films[0].explain()  # the most valuable state
 

@@ -143,7 +143,7 @@ def test_a_bad_distribution_is_refused(
 
 def test_a_distribution_is_a_locked_copy() -> None:
     values = np.array([0, 3], np.uint8)
-    coin = RewardDistribution(values, np.array([[0.5, 0.5]]))  # type: ignore[arg-type]
+    coin = RewardDistribution(values, np.array([[0.5, 0.5]]))
     values[1] = 9
     assert coin.mean().tolist() == [1.5]
     for array in (coin.values, coin.probs):

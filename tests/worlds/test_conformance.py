@@ -240,7 +240,7 @@ def test_the_chain_is_equally_likely_in_every_free_direction(name: str) -> None:
 def test_on_its_own_map_nothing_is_odd(name: str) -> None:
     world = MAPS[name]()
     for lens in ("markov_process", "reward_process", "mdp"):
-        assert world.check(LENSES[lens](world)) == []  # type: ignore[arg-type]
+        assert world.check(LENSES[lens](world)) == []
 
 
 @every_map

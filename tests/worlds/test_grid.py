@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gridrl import GridWorld
 from gridrl.worlds import no_slip, slip_sideways, slip_to_neighbours
-from gridrl.worlds.grid import MOVES
+from gridrl.worlds.maps import MOVES
 
 ROOM = GridWorld.from_text("S.#\n..F", slip=no_slip())
 
