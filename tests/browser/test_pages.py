@@ -1,4 +1,4 @@
-"""In a real browser: the report shows its pictures, the film's player plays. Run by `.ci/browser`."""
+"""In a real browser: the report shows its pictures, the player plays. Run by `.ci/browser`."""
 
 from __future__ import annotations
 
