@@ -112,13 +112,13 @@ def test_absorption_probabilities_are_where_powers_lead(chain: MarkovProcess) ->
 def test_hitting_times_are_the_sum_of_survival_probabilities(
     chain: MarkovProcess, data: st.DataObject
 ) -> None:
-    """h = sum_t Pr(not there yet after t steps), summed by doubling to t = 2^40."""
+    """h = sum_t Pr(not there yet after t steps), summed by doubling to t = 2^60."""
     states = st.integers(0, chain.n_states - 1)
     targets = data.draw(st.lists(states, min_size=1, max_size=chain.n_states))
     alive = np.ones(chain.n_states)
     alive[targets] = 0
     total, power = np.diag(alive), chain.P * alive * alive[:, None]
-    for _ in range(40):
+    for _ in range(60):
         total, power = total + power @ total, power @ power
     expected = total.sum(axis=1)
     h = chain.hitting_times(targets)
