@@ -1,4 +1,4 @@
-"""No test needs a display; none fails because a machine is slow; browsers only where there is one."""
+"""No test needs a display; none fails because a machine is slow; browsers where there are any."""
 
 import os
 
