@@ -77,4 +77,9 @@ def _board(text: str) -> str:
 
     if not text:
         return ""
-    return f"<pre style='font-size:130%;white-space:pre-wrap'>{escape(text)}</pre>"
+    lines = [  # symbols, numbers and result of an action under each other
+        line.replace(" = ", "\n    = ") if line.count(" = ") == 2 else line
+        for line in text.splitlines()
+    ]
+    board = escape("\n".join(lines))
+    return f"<pre style='font-size:120%;white-space:pre-wrap'>{board}</pre>"
