@@ -20,6 +20,7 @@ from gridrl.planning.bellman import action_values, expected_return, explain_back
 from gridrl.planning.policies import greedy, uniform_policy
 from gridrl.processes import MDP, RewardProcess, structure
 from gridrl.processes.decision import an_mdp, policy_table
+from gridrl.processes.html import html_table
 from gridrl.processes.transitions import solve_linear
 from gridrl.tables import TIE, Array, best, read_only, restore, whole
 
@@ -55,6 +56,10 @@ class FiniteHorizon:
 
     def __repr__(self) -> str:
         return f"FiniteHorizon(T={len(self.Q)}, known from t={self.t} on, {self.V.shape[1]} states)"
+
+    def _repr_html_(self) -> str:
+        times = [str(t) for t in range(len(self.V))]
+        return f"<p>{self!r}</p>" + html_table("t, s", self.mdp.labels, times, self.V)
 
 
 @algorithm
@@ -104,6 +109,12 @@ class AverageReward:
 
     def __repr__(self) -> str:
         return f"AverageReward(gain={self.gain:.6g}, {len(self.bias)} states)"
+
+    def _repr_html_(self) -> str:
+        states = [str(s) for s in range(1, len(self.bias) + 1)]
+        heads = ["gain", "bias", *(f"π {a + 1}" for a in range(self.policy.shape[1]))]
+        cells = np.column_stack([self.gains, self.bias, self.policy])
+        return f"<p>{self!r}</p>{html_table('s', heads, states, cells)}"
 
 
 @algorithm

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gridrl.processes.html import html_table
 from gridrl.tables import Array, Indices, Mask, number, read_only, restore, table
 
 
@@ -94,6 +95,14 @@ class Trajectories:
         n, T = len(self), self.actions.shape[-1]
         ended = int(np.sum(self.terminated))
         return f"Trajectories({n} episode{'s' * (n != 1)}, up to {T} steps, {ended} ended)"
+
+    def _repr_html_(self) -> str:
+        first = next(iter(self))
+        rows = {"state": first.states[:-1], "action": first.actions, "reward": first.rewards}
+        times = [f"t = {t}" for t in range(len(first.actions))]
+        cells = np.array(list(rows.values()), dtype=np.float64)
+        which = "" if self.states.ndim == 1 else ", the first of them"
+        return f"<p>{self!r}{which}</p>{html_table('', times, list(rows), cells)}"
 
 
 def interleave(labels: Sequence[object], rewards: ArrayLike) -> list[object]:

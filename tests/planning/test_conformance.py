@@ -204,3 +204,17 @@ def test_an_algorithm_has_a_name_a_page_and_a_signature() -> None:
     assert repr(value_iteration) == "<algorithm value_iteration>"
     assert "Sutton" in str(policy_evaluation.__doc__)
     assert list(signature(value_iteration).parameters) == ["mdp", "tol", "max_sweeps", "progress"]
+
+
+def test_results_show_themselves_in_jupyter() -> None:
+    ice = WORLDS["penguin"]()
+    for result in (
+        value_iteration(ice),
+        backward_induction(ice, 3),
+        average_reward(ice),
+        ice.under(uniform_policy(ice)).simulate(4, episodes=2, rng=0),
+    ):
+        html = result._repr_html_()
+        assert html.startswith("<p>" + repr(result).split("(")[0])
+        assert "<table" in html
+        assert "script" not in html
