@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 Entries = TypeVar("Entries", bound=np.generic)
 
 SUM_TOLERANCE = 1e-8
-TIE = 1e-9  # values closer than this, relative to the largest, are equally good
+TIE = 1e-12  # values closer than this, relative to the largest, differ by rounding only
 
 
 def table(values: ArrayLike, name: str, *shapes: tuple[int, ...]) -> Array:
@@ -146,6 +146,13 @@ def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) ->
     return result
 
 
+def tolerance(tol: Any) -> float:
+    """Return a promise on an error: a finite number, not negative."""
+    if np.isinf(number(tol, "tol", 0)):
+        raise ValueError("tol must be finite; it is inf")
+    return float(tol)
+
+
 def mask(values: ArrayLike | None, name: str, size: int) -> Mask:
     """Return `values` as True or False for each state, shape (size,); None is False everywhere."""
     if values is None:
@@ -220,7 +227,8 @@ def softmax(theta: ArrayLike) -> Array:
     array([0.25, 0.75])
     """
     theta = np.asarray(theta, dtype=np.float64)
-    odds = np.exp(theta - theta.max(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):  # a difference too large for a float is -inf: probability 0
+        odds = np.exp(theta - theta.max(axis=-1, keepdims=True))
     return odds / odds.sum(axis=-1, keepdims=True)
 
 
@@ -257,14 +265,17 @@ def kl(p: ArrayLike, q: ArrayLike) -> Array:
     return np.asarray(rel_entr(p, q).sum(axis=-1))
 
 
-def best(Q: Array) -> Mask:
-    """Say which entries of the last axis are the largest, ties included (to 1e-9 of the largest).
+def best(Q: Array, tol: float | None = None) -> Mask:
+    """Say which entries of the last axis are the largest, ties included.
+
+    Entries tie that are closer than `tol`; None is 1e-12 of the row's largest size: rounding.
 
     >>> best(np.array([[1.0, 2.0, 2.0 + 1e-15]]))
     array([[False,  True,  True]])
     """
     top = Q.max(axis=-1, keepdims=True)
-    return Q >= top - TIE * np.maximum(1, np.abs(top))
+    close = TIE * np.abs(Q).max(axis=-1, keepdims=True) if tol is None else tol
+    return Q >= top - close
 
 
 def draw(p: Array, uniform: Array) -> Indices:

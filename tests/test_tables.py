@@ -167,9 +167,10 @@ def test_kl_is_positive_and_zero_only_on_itself(seed: int) -> None:
 
 
 def test_ties_are_relative_to_the_largest() -> None:
-    Q = np.array([[0.0, 1e-10, -1.0], [1e6, 1e6 + 1e-5, 0.0], [1.0, 1 + 1e-6, 0.0], [-5, -6, -5]])
+    Q = np.array([[0.0, 1e-13, -1.0], [1e6, 1e6 + 1e-7, 0.0], [1.0, 1 + 1e-9, 0.0], [-5, -6, -5]])
     best = [[True, True, False], [True, True, False], [False, True, False], [True, False, True]]
     np.testing.assert_array_equal(tables.best(Q), best)
+    np.testing.assert_array_equal(tables.best(1e-9 * Q), best)  # in any unit
 
 
 @given(seeds, st.floats(0, np.nextafter(1, 0)))

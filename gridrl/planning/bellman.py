@@ -153,9 +153,20 @@ def explain_backup(
     last = f"V({here}) <- max({numbers}) = {Q.max():.4g}"
     if policy is not None:
         pi = stationary_policy(mdp, policy)[s]
-        terms = " + ".join(f"{p:.2f} * {q:.4g}" for p, q in zip(pi, Q, strict=True) if p > 0)
+        terms = " + ".join(f"{chance(p)} * {q:.4g}" for p, q in zip(pi, Q, strict=True) if p > 0)
         last = f"V({here}) <- {terms} = {pi @ Q:.4g}"
     return "\n".join([*lines, last])
+
+
+def chance(p: float) -> str:
+    """A probability to two decimals, or to three digits where these would say something else.
+
+    >>> [chance(p) for p in (1 / 2, 1 / 3, 1, 1 / 16, 0.999)]
+    ['0.50', '0.33', '1.00', '0.0625', '0.999']
+    """
+    text = f"{p:.2f}"
+    wrong = abs(float(text) - p) > 0.03 * p or (text == "1.00" and p != 1)
+    return f"{p:.3g}" if wrong else text
 
 
 def stationary_policy(mdp: MDP, policy: ArrayLike) -> Array:
@@ -173,7 +184,7 @@ def _explain_action(mdp: MDP, V: Array, s: int, a: int) -> str:
     p, name = mdp.P[s, a], mdp.action_labels[a]
     to = sorted(np.flatnonzero(p), key=lambda s_next: (-p[s_next], s_next))
     reward, gamma = f"{mdp.R[s, a]:.4g}", f"{mdp.gamma:g}"
-    symbols = " + ".join(f"{p[s_next]:.2f} V({mdp.labels[s_next]})" for s_next in to)
-    numbers = " + ".join(f"{p[s_next]:.2f} * {V[s_next]:.4g}" for s_next in to)
+    symbols = " + ".join(f"{chance(p[s_next])} V({mdp.labels[s_next]})" for s_next in to)
+    numbers = " + ".join(f"{chance(p[s_next])} * {V[s_next]:.4g}" for s_next in to)
     result = f"{mdp.R[s, a] + mdp.gamma * p @ V:.4g}"
     return f"{name}: {reward} + {gamma} ({symbols}) = {reward} + {gamma} ({numbers}) = {result}"

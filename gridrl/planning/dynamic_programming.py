@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
 from gridrl.planning.bellman import action_values, state_values, stationary_policy
-from gridrl.planning.endings import ending_policy, longest_episode
+from gridrl.planning.endings import ending_policy, longest_episode, refuse_endless_loops
 from gridrl.planning.policies import greedy, uniform_policy
 from gridrl.planning.promises import (
     Sweep,
@@ -26,9 +26,9 @@ from gridrl.planning.promises import (
 )
 from gridrl.processes import MDP
 from gridrl.processes.transitions import stacked
-from gridrl.tables import Array, Indices, number, whole
+from gridrl.tables import Array, Indices, tolerance, whole
 
-ROUNDING = 1e-10  # a gain smaller than this, relative to values and rewards, is none
+ROUNDING = 1e-12  # a gain smaller than this, relative to values and rewards, is none
 
 
 @algorithm
@@ -60,7 +60,7 @@ def policy_evaluation(
         ValueError: gamma = 1 and some states are paid for ever under `policy`; they are named.
         NotConverged: the bound is still above `tol` after `max_sweeps`.
     """
-    pi, tol = stationary_policy(mdp, policy), number(tol, "tol", 0)
+    pi, tol = stationary_policy(mdp, policy), tolerance(tol)
     horizon, V = _expected_steps(mdp, pi), np.zeros(mdp.n_states)
     for sweep in range(1, whole(max_sweeps, "max_sweeps", least=1) + 1):
         V_old, Q = V, action_values(mdp, V)
@@ -86,7 +86,7 @@ def value_iteration(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 1_000_000)
         ValueError: gamma = 1 and values are not finite; the states that never end are named.
         NotConverged: the bound is still above `tol` after `max_sweeps`.
     """
-    tol, error, V = number(tol, "tol", 0), error_bound(mdp), first_values(mdp)
+    tol, error, V = tolerance(tol), error_bound(mdp, tol, max_sweeps), first_values(mdp)
     for sweep in range(1, whole(max_sweeps, "max_sweeps", least=1) + 1):
         Q = action_values(mdp, V)
         V, V_old = Q.max(axis=1), V
@@ -115,19 +115,21 @@ def policy_iteration(mdp: MDP, *, max_iterations: int = 1000) -> Iterator[Sweep]
     """
     horizon = longest_episode(mdp)
     policy = uniform_policy(mdp) if mdp.gamma < 1 else ending_policy(mdp)
+    scale, V_before = largest(mdp.R), np.full(mdp.n_states, -np.inf)
     for iteration in range(1, whole(max_iterations, "max_iterations", least=1) + 1):
         V = state_values(mdp, policy)
         Q = action_values(mdp, V)
         gain = Q.max(axis=1) - (policy * Q).sum(axis=1)
-        scale = max(largest(V), largest(mdp.R)) or 1.0
-        better = gain > ROUNDING * scale
-        bound = largest(gain) * (horizon if horizon < np.inf or better.any() else 1.0)
-        improved = np.where(better[:, None], greedy(Q / scale), policy)
-        shown = greedy(Q / scale) if horizon < np.inf else with_ties(mdp, Q / scale, V, improved)
+        rounding = ROUNDING * max(scale, largest(V))
+        better = gain > rounding
+        done = not better.any() or (V - V_before).max() <= rounding
+        bound = largest(gain) * (1.0 if done and horizon == np.inf else horizon)
+        shown = with_ties(mdp, Q, V, policy) if done else greedy(Q)
         yield Sweep(V, Q, shown, bound, iteration * Q.size, mdp, V, averaged_over=policy)
-        if not better.any():
+        if done:
+            refuse_endless_loops(mdp, V, Q)
             return
-        policy = improved
+        policy, V_before = np.where(better[:, None], first_best(Q), policy), V
     raise not_converged(bound, 0.0, f"{max_iterations} iterations")
 
 
@@ -146,7 +148,8 @@ def modified_policy_iteration(
     Raises:
         ValueError, NotConverged: as `value_iteration`.
     """
-    tol, error, m = number(tol, "tol", 0), error_bound(mdp), whole(sweeps, "sweeps", least=0)
+    tol, m = tolerance(tol), whole(sweeps, "sweeps", least=0)
+    error = error_bound(mdp, tol, max_iterations)
     V, backups = first_values(mdp, below=True), 0
     for _ in range(whole(max_iterations, "max_iterations", least=1)):
         Q = action_values(mdp, V)
@@ -175,7 +178,7 @@ def gauss_seidel(mdp: MDP, *, tol: float = 1e-8, max_sweeps: int = 1_000_000) ->
     Raises:
         ValueError, NotConverged: as `value_iteration`.
     """
-    tol, error, V = number(tol, "tol", 0), error_bound(mdp), first_values(mdp)
+    tol, error, V = tolerance(tol), error_bound(mdp, tol, max_sweeps), first_values(mdp)
     for sweep in range(1, whole(max_sweeps, "max_sweeps", least=1) + 1):
         V, V_old = _in_place(mdp, V, lambda s, q: q.max()), V
         Q, bound = action_values(mdp, V), error(V, V_old)
@@ -202,21 +205,28 @@ def prioritized_sweeping(
         ValueError: as `value_iteration`.
         NotConverged: the bound is still above `tol` after `max_backups`, or when no gap is left.
     """
-    tol, error = number(tol, "tol", 0), error_bound(mdp, of_gaps=True)
+    tol = tolerance(tol)
+    error = error_bound(mdp, tol, max_backups, of_gaps=True)
     before, V = _predecessors(mdp), first_values(mdp).copy()
     Q, V_old, s = action_values(mdp, V), V.copy(), None
-    backups = Q.size
+    policy, gap, backups = greedy(Q), np.abs(Q.max(axis=1) - V), Q.size
     for _ in range(whole(max_backups, "max_backups", least=1)):
-        gap = np.abs(Q.max(axis=1) - V)
         bound = error(V, V + gap)
-        yield Sweep(V.copy(), Q.copy(), greedy(Q), bound, backups, mdp, V_old, state=s)
+        yield Sweep(V.copy(), Q.copy(), policy.copy(), bound, backups, mdp, V_old, state=s)
         if bound <= tol:
             return
         s, V_old = int(gap.argmax()), V.copy()
-        V[s] = Q[s].max()
-        Q[before[s]] = mdp.R[before[s]] + mdp.gamma * (mdp.P[before[s]] @ V)
-        backups += Q[before[s]].size
+        V[s], changed = Q[s].max(), before[s]
+        Q[changed] = mdp.R[changed] + mdp.gamma * (mdp.P[changed] @ V)
+        policy[changed], gap[s] = greedy(Q[changed]), 0.0
+        gap[changed] = np.abs(Q[changed].max(axis=1) - V[changed])
+        backups += Q[changed].size
     raise not_converged(bound, tol, f"{max_backups} backups")
+
+
+def first_best(Q: Array) -> Array:
+    """One of the best actions in each state, the first: no tie can bring in a worse one, (S, A)."""
+    return np.eye(Q.shape[1])[Q.argmax(axis=1)]
 
 
 def _in_place(mdp: MDP, V: Array, backup: Callable[[int, Array], float]) -> Array:

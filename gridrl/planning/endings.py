@@ -97,6 +97,20 @@ def can_rest(mdp: MDP) -> Mask:
     return _can_stay(mdp, np.ones(mdp.n_states, bool), pays_nothing(mdp))
 
 
+def refuse_endless_loops(mdp: MDP, V: Array, Q: Array) -> None:
+    """Raise where, at gamma = 1, going round for ever comes to nothing and beats every end.
+
+    In a loop whose rewards cancel, V(s) = r + V(s') holds for any end that is paid for later; if V
+    is negative all the way round, never to end is better, and has no value.
+    """
+    if mdp.gamma < 1:
+        return
+    small = 1e-9 * max(float(np.abs(V).max()), float(np.abs(mdp.R).max()))
+    loops = _can_stay(mdp, V < -small, V[:, None] - small <= Q)
+    if loops.any():
+        raise endless(mdp, np.flatnonzero(loops), "no end is as good as going round for ever")
+
+
 def endless(mdp: MDP | MarkovProcess, states: Sequence[int] | Indices, why: str) -> ValueError:
     """The error that says which states never end."""
     return ValueError(

@@ -22,7 +22,7 @@ from gridrl.processes import MDP, RewardProcess, structure
 from gridrl.processes.decision import an_mdp, policy_table
 from gridrl.processes.html import html_table
 from gridrl.processes.transitions import solve_linear
-from gridrl.tables import TIE, Array, best, read_only, restore, whole
+from gridrl.tables import Array, best, index, read_only, restore, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,8 @@ class AverageReward:
         gains: the same from each state, (S,); all equal where every state can reach every other.
         bias: (S,), in reward units; it averages to 0 over each closed class.
         Q: R(s,a) - g(s) + sum_s' P(s'|s,a) h(s'), (S, A).
-        policy: (S, A), its policy, deterministic or with ties split.
+        policy: (S, A), its policy, deterministic once it was improved.
+        mdp: the model.
     """
 
     gain: float
@@ -100,6 +101,15 @@ class AverageReward:
     bias: Array
     Q: Array
     policy: Array
+    mdp: MDP = field(repr=False)
+
+    def explain(self, s: int | None = None) -> str:
+        """The arithmetic of Q(s,a) in state `s`; None: where most could be gained."""
+        gap = self.Q.max(axis=1) - self.bias
+        s = int(gap.argmax()) if s is None else index(s, "s", len(self.bias))
+        shifted = self.mdp.replace(R=self.mdp.R - self.gains[:, None], gamma=1.0)
+        lines = explain_backup(shifted, self.bias, s).replace(" V(", " h(").replace("(V(", "(h(")
+        return f"each reward less the gain, {self.gains[s]:.4g}:\n{lines.replace('V(', 'h(')}"
 
     def __post_init__(self) -> None:
         for values in (self.gains, self.bias, self.Q, self.policy):
@@ -135,9 +145,9 @@ def average_reward(mdp: MDP, *, max_iterations: int = 1000) -> Iterator[AverageR
     for _ in range(whole(max_iterations, "max_iterations", least=1)):
         g, h = gain_and_bias(mdp.under(policy))
         ahead = mdp.P @ g  # (S, A): first the gain of where one goes, then the bias
-        Q = np.where(best(ahead), mdp.R - g[:, None] + mdp.P @ h, -np.inf)
-        yield AverageReward(float(mdp.start @ g), g, h, Q, policy)
-        new = _improve(ahead, Q, policy)
+        Q = np.where(best(ahead, _rounding(mdp.R)), mdp.R - g[:, None] + mdp.P @ h, -np.inf)
+        yield AverageReward(float(mdp.start @ g), g, h, Q, policy, mdp)
+        new = _improve(mdp, ahead, Q, policy)
         if new is policy:
             return
         policy = new
@@ -167,18 +177,20 @@ def gain_and_bias(process: RewardProcess) -> tuple[Array, Array]:
     return g, h
 
 
-def _improve(ahead: Array, Q: Array, policy: Array) -> Array:
+def _improve(mdp: MDP, ahead: Array, Q: Array, policy: Array) -> Array:
     """Greedy in the gain ahead, then in Q, wherever that is better than `policy`; else `policy`."""
-    scale = TIE * max(1.0, float(np.abs(Q[np.isfinite(Q)]).max()))
-    more_gain = ahead.max(axis=1) > (policy * ahead).sum(axis=1) + TIE * max(
-        1.0, np.abs(ahead).max()
-    )
+    more_gain = ahead.max(axis=1) > (policy * ahead).sum(axis=1) + _rounding(mdp.R)
     now = (policy * np.where(policy > 0, Q, 0.0)).sum(axis=1)
-    more_bias = ~more_gain & (Q.max(axis=1) > now + scale)
+    finite = np.where(np.isfinite(Q), Q, 0.0)
+    more_bias = ~more_gain & (Q.max(axis=1) > now + max(_rounding(finite), _rounding(mdp.R)))
     if not (more_gain | more_bias).any():
         return policy
     first = np.eye(Q.shape[1])[Q.argmax(axis=1)]
     return np.where((more_gain | more_bias)[:, None], first, policy)
+
+
+def _rounding(values: Array) -> float:
+    return 1e-10 * float(np.abs(values).max())
 
 
 def regret(mdp: MDP, policy: ArrayLike) -> float:

@@ -17,8 +17,13 @@ from gridrl.errors import NotConverged
 from gridrl.iterates import algorithm
 from gridrl.planning.bellman import action_values, state_values
 from gridrl.planning.dynamic_programming import policy_iteration
-from gridrl.planning.endings import can_rest, ending_policy, longest_episode
-from gridrl.planning.policies import greedy, uniform_policy
+from gridrl.planning.endings import (
+    can_rest,
+    ending_policy,
+    longest_episode,
+    refuse_endless_loops,
+)
+from gridrl.planning.policies import uniform_policy
 from gridrl.planning.promises import Sweep, largest, with_ties
 from gridrl.processes import MDP
 from gridrl.processes.decision import an_mdp
@@ -67,5 +72,6 @@ def linear_program(mdp: MDP) -> Iterator[Sweep]:
     V = state_values(mdp, policy)
     Q, horizon = action_values(mdp, V), longest_episode(mdp)
     certified = horizon * largest(Q.max(axis=1) - V) if horizon < np.inf else largest(V - found.x)
-    shown = greedy(Q) if horizon < np.inf else with_ties(mdp, Q, V, policy)
+    refuse_endless_loops(mdp, V, Q)
+    shown = with_ties(mdp, Q, V, policy)
     yield Sweep(V, Q, shown, certified, Q.size, mdp, found.x.copy())

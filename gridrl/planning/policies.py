@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.processes import MDP, POMDP
+from gridrl.processes.decision import an_mdp
 from gridrl.tables import Array, best, indices, number, softmax, table, whole
 
 
@@ -24,7 +25,8 @@ def uniform_policy(mdp: MDP | POMDP) -> Array:
     >>> uniform_policy(penguin_world().mdp(gamma=0.9))[0]
     array([0.25, 0.25, 0.25, 0.25])
     """
-    return np.full((mdp.n_states, mdp.n_actions), 1 / mdp.n_actions)
+    model = mdp.mdp if isinstance(mdp, POMDP) else an_mdp(mdp)
+    return np.full(model.R.shape, 1 / model.n_actions)
 
 
 def deterministic_policy(actions: ArrayLike, n_actions: int) -> Array:

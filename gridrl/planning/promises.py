@@ -25,6 +25,8 @@ from gridrl.processes import MDP
 from gridrl.processes.html import html_table
 from gridrl.tables import Array, read_only, restore
 
+PATIENCE = 1000  # iterations between two looks at the rate of convergence
+
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
@@ -83,7 +85,9 @@ class Sweep:
         return f"<p>{self!r}</p>{html_table('s', heads, self.mdp.labels, cells)}"
 
 
-def error_bound(mdp: MDP, *, of_gaps: bool = False) -> Callable[[Array, Array], float]:
+def error_bound(
+    mdp: MDP, tol: float, budget: int, *, of_gaps: bool = False
+) -> Callable[[Array, Array], float]:
     """What |V - V*| can be at most, as a function of V and the values before the sweep, V_old.
 
     gamma * horizon * max_s |V(s) - V_old(s)|, the horizon being 1 / (1 - gamma), or the longest
@@ -91,16 +95,45 @@ def error_bound(mdp: MDP, *, of_gaps: bool = False) -> Callable[[Array, Array], 
 
     Args:
         mdp: the model.
+        tol: the promise that is to be kept,
+        budget: and the number of calls within which; the function gives up as soon as it is plain
+            that many more are needed.
         of_gaps: the difference given is not the last change but the gap to the next backup.
     """
     horizon = longest_episode(mdp)
-    if np.isfinite(horizon):
-        factor = horizon if of_gaps else mdp.gamma * horizon
-        return lambda V, V_old: factor * largest(V - V_old)
-    from gridrl.planning.dynamic_programming import policy_iteration
+    factor, exact = (horizon if of_gaps else mdp.gamma * horizon), np.zeros(0)
+    if horizon == np.inf:
+        from gridrl.planning.dynamic_programming import policy_iteration
 
-    exact = policy_iteration(mdp).V
-    return lambda V, V_old: max(largest(V - exact), largest(V_old - exact))
+        exact = policy_iteration(mdp).V
+    calls, earlier = 0, np.inf
+
+    def bound(V: Array, V_old: Array) -> float:
+        nonlocal calls, earlier
+        if len(exact):
+            error = max(largest(V - exact), largest(V_old - exact))
+        else:
+            error = factor * largest(V - V_old)
+        calls += 1
+        if calls % PATIENCE == 0:
+            floor = max(tol, 1e-16 * largest(V), 1e-300)  # what rounding allows
+            _give_up(error, earlier, floor, budget - calls)
+            earlier = error
+        return error
+
+    return bound
+
+
+def _give_up(error: float, earlier: float, tol: float, left: int) -> None:
+    """Raise NotConverged if at the rate of the last calls `tol` is far out of reach."""
+    if not tol < error < earlier < np.inf:
+        return
+    needed = PATIENCE * np.log(error / tol) / np.log(earlier / error)
+    if needed > 10 * left:
+        raise NotConverged(
+            f"|V - V*| may still be {error:.3g} > tol = {tol:.3g}, and at this rate {needed:.1g}"
+            f" more iterations are needed, not {left}: try policy_iteration, or a larger tol"
+        )
 
 
 def first_values(mdp: MDP, *, below: bool = False) -> Array:
@@ -121,7 +154,10 @@ def first_values(mdp: MDP, *, below: bool = False) -> Array:
 
 
 def with_ties(mdp: MDP, Q: Array, V: Array, policy: Array) -> Array:
-    """The greedy policy, ties split; or `policy`, where sharing them would never come to an end."""
+    """The greedy policy, ties split, if it is worth `V`; else `policy`, which is.
+
+    Sharing a tie may never come to an end (gamma = 1), or bring in what only rounding made equal.
+    """
     shared = greedy(Q)
     try:
         worth = state_values(mdp, shared)

@@ -29,6 +29,10 @@ def canvas(world: GridWorld, ax: Axes | None, *, glyphs: str = "corner") -> Axes
 
     With `glyphs` "none" neither glyphs nor the squares' numbers are drawn.
     """
+    if not isinstance(world, GridWorld):
+        raise TypeError(f"world must be a GridWorld; it is {world!r}")
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(f"ax must be matplotlib axes or None; it is {ax!r}")
     if ax is None:
         rows, columns = world.shape
         inches = float(np.clip(9 / max(rows, columns), 0.25, 1.2))
@@ -77,6 +81,16 @@ def readable(ax: Axes) -> bool:
     return square_inches(ax) >= READABLE
 
 
+def make_room(ax: Axes) -> bool:
+    """Move the numbers of a heat map out of the way of arrows; say whether there are any."""
+    numbers = [text for text in ax.texts if text.get_gid() == "number"]
+    for text in numbers:
+        x, y = text.get_position()
+        text.set(x=x - 0.44, y=y + 0.35, ha="left", gid="number below")
+        text.set_fontsize(0.85 * float(text.get_fontsize()))
+    return any(text.get_gid() == "number below" for text in ax.texts)
+
+
 def contrast(colour: Any) -> str:
     """Black or white, whichever can be read on `colour`."""
     return "black" if np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.5 else "white"
@@ -106,8 +120,9 @@ def _draw_ground(world: GridWorld, ax: Axes, *, labels: bool) -> None:
         if labels:
             _draw_labels(world, ax)
     else:  # no room inside: number the rows by their first square, the columns by their offset
-        step = max(1, int(np.ceil(max(rows, columns) / 20)))
-        down, right = np.arange(0, rows, step), np.arange(0, columns, step)
+        inches = square_inches(ax)
+        down = np.arange(0, rows, max(1, int(np.ceil(0.18 / inches))))
+        right = np.arange(0, columns, max(1, int(np.ceil(0.38 / inches))))
         ax.set_yticks(down, [str(r * columns + 1) for r in down])
         ax.set_xticks(right, [f"+{c}" for c in right])
         ax.xaxis.tick_top()

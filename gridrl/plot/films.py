@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gridrl.plot.tables import policy, values
-from gridrl.tables import whole
+from gridrl.tables import Array, whole
 from gridrl.worlds import GridWorld
 
 Draw = Callable[[GridWorld, Any, Axes], object]
@@ -102,7 +103,7 @@ def animate(
     Raises:
         ValueError: there is no snapshot.
     """
-    snapshots = list(iterates)
+    snapshots = in_a_row(iterates)
     if not snapshots:
         raise ValueError("iterates must hold at least one snapshot; it is empty")
     count = min(len(snapshots), whole(frames, "frames", least=1))
@@ -131,11 +132,26 @@ def render(world: GridWorld, snapshot: Any, draw: Draw, title: str) -> Image.Ima
     return Image.open(stream).convert("RGB")
 
 
+def in_a_row(iterates: Iterable[Any], most: int | None = None) -> list[Any]:
+    """All snapshots, or the first `most`; a TypeError for a single one."""
+    if not isinstance(iterates, Iterable):
+        raise TypeError(
+            f"iterates must be snapshots in a row, say value_iteration.iterates(mdp);"
+            f" it is {iterates!r}"
+        )
+    return list(islice(iterates, most))
+
+
+def values_of(snapshot: Any) -> Array:
+    """What a snapshot says of each state: .V, of an average reward its .bias; or a table itself."""
+    return np.asarray(getattr(snapshot, "V", getattr(snapshot, "bias", snapshot)))
+
+
 def draw_snapshot(
     world: GridWorld, snapshot: Any, ax: Axes, limits: tuple[float, float] | None = None
 ) -> None:
     """Draw .V and .policy of a snapshot, of time `t` if it depends on the time; or a table V."""
-    V, pi = np.asarray(getattr(snapshot, "V", snapshot)), getattr(snapshot, "policy", None)
+    V, pi = values_of(snapshot), getattr(snapshot, "policy", None)
     if V.ndim == 2:
         V, pi = V[snapshot.t], pi[snapshot.t] if pi is not None else None
     values(world, V, limits=limits, ax=ax)
@@ -165,7 +181,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _painter(snapshots: Sequence[Any]) -> Draw:
     """The default picture, with one colour scale for the whole film."""
-    seen = [np.asarray(getattr(snapshot, "V", snapshot)) for snapshot in snapshots]
+    seen = [values_of(snapshot) for snapshot in snapshots]
     limits = min(float(V.min()) for V in seen), max(float(V.max()) for V in seen)
     return lambda world, snapshot, ax: draw_snapshot(world, snapshot, ax, limits)
 

@@ -12,6 +12,7 @@ from gridrl.processes.transitions import stacked
 from gridrl.tables import Array
 from gridrl.worlds import GridWorld
 
+CROWD = 60
 LABELLED = 70  # more arrows than this carry no number
 LEFT_UP, RIGHT_UP = np.array([-0.7, -0.7]), np.array([0.7, -0.7])
 
@@ -30,10 +31,15 @@ def graph(
 
     Raises:
         TypeError: `process` is no Markov or reward process.
-        ValueError: `world` has another number of states.
+        ValueError: `world` has another number of states; too many states for a circle.
     """
     if not isinstance(process, MarkovProcess):
         raise TypeError(f"process must be a Markov process; of {process!r} take .under(policy)")
+    if world is None and process.n_states > CROWD:
+        raise ValueError(
+            f"process must have at most {CROWD} states to be drawn in a circle; it has"
+            f" {process.n_states}: draw it on its map with world=, or its transition_matrix"
+        )
     at, radius = _places(process, world)
     ax = _axes(world, ax, at)
     coo, n = stacked(process.P).tocoo(), process.n_states

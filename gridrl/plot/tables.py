@@ -48,8 +48,8 @@ def values(
 
 def belief(world: GridWorld, b: ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Colour each square by the probability of being there, darker is likelier, in percent."""
-    p = distributions(b, "b", (world.n_states,))
     ax = base.canvas(world, ax)
+    p = distributions(b, "b", (world.n_states,))
     return _heat(world, p, ax, CHANCES, (0.0, max(float(p.max()), 1e-12)), _percent)
 
 
@@ -65,8 +65,8 @@ def q_values(
     Raises:
         ValueError: the world's moves are not some of up, right, down and left.
     """
-    Q = table(Q, "Q", (world.n_states, len(world.moves)))
     ax = base.canvas(world, ax, glyphs="centre")
+    Q = table(Q, "Q", (world.n_states, len(world.moves)))
     squares = Q[: len(world.positions)]
     low, high = limits or (float(squares.min()), float(squares.max()))
     norm = Normalize(low, high if high > low else low + 1)
@@ -85,13 +85,13 @@ def policy(world: GridWorld, policy: ArrayLike, *, ax: Axes | None = None) -> Ax
     Raises:
         TypeError, ValueError: a row that is not a distribution; the first is named.
     """
-    pi = distributions(policy, "policy", (world.n_states, len(world.moves)))
     ax = base.canvas(world, ax)
+    pi = distributions(policy, "policy", (world.n_states, len(world.moves)))
     moves = np.array(list(world.moves.values()), float)[:, ::-1]  # x right, y down
     lengths = np.maximum(np.linalg.norm(moves, axis=1, keepdims=True), 1e-12)
     acting = ~np.isin(world.state_tiles, list(world.terminal + world.exits))
     s, a = np.nonzero((pi[: len(world.positions)] > 0.005) & acting[:, None])
-    tail = world.positions[s][:, ::-1] - (0, 0.1 if _make_room(ax) else 0)
+    tail = world.positions[s][:, ::-1] - (0, 0.1 if base.make_room(ax) else 0)
     step = (moves / lengths)[a] * (0.12 + 0.28 * pi[s, a])[:, None]
     alone = (pi[s, a] > 0.995)[:, None]
     _arrows(ax, tail - alone * step / 2, step * np.where(alone, 1.2, 1.0), pi[s, a])
@@ -119,7 +119,7 @@ def transition_matrix(
         inches = float(np.clip(9 / n, 0.12, 0.9)) * n
         ax = base.axes_of(inches, inches, margin=1.0 if _short(process.labels) else 1.6)
     ax.imshow(P.T, cmap=CHANCES, vmin=0, vmax=max(P.max(), 1e-12) * 1.3)
-    step = max(1, -(-n // 25))
+    step = max(1, int(np.ceil(0.3 / base.square_inches(ax))))
     ax.set_xticks(np.arange(n)[::step], labels[::step], rotation=0 if _short(labels) else 90)
     ax.set_yticks(np.arange(n)[::step], labels[::step])
     ax.xaxis.tick_top()
@@ -162,16 +162,6 @@ def _heat(
             text = ax.text(c, r, write(x), size=size, color=colour, ha="center", va="center")
             text.set(gid="number", zorder=4)
     return ax
-
-
-def _make_room(ax: Axes) -> bool:
-    """Move the numbers of a heat map out of the arrows' way; say whether there are any."""
-    numbers = [text for text in ax.texts if text.get_gid() == "number"]
-    for text in numbers:
-        x, y = text.get_position()
-        text.set(x=x - 0.44, y=y + 0.35, ha="left", gid="number below")
-        text.set_fontsize(0.85 * float(text.get_fontsize()))
-    return any(text.get_gid() == "number below" for text in ax.texts)
 
 
 def _recolour_labels(world: GridWorld, ax: Axes, colours: list[str]) -> None:

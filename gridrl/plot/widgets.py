@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from gridrl.plot.films import Draw, _painter, png, render
+from gridrl.plot.films import Draw, _painter, in_a_row, png, render
 from gridrl.tables import whole
 from gridrl.worlds import GridWorld
 
@@ -37,7 +36,8 @@ def stepper(
         import ipywidgets as widgets
     except ImportError as error:
         raise ImportError("stepper needs ipywidgets: pip install 'gridrl[notebooks]'") from error
-    snapshots = list(itertools.islice(iterates, whole(steps, "steps", least=1)))
+    most = whole(steps, "steps", least=1)
+    snapshots = in_a_row(iterates, most)
     if not snapshots:
         raise ValueError("iterates must hold at least one snapshot; it is empty")
     paint = _painter(snapshots) if draw is None else draw

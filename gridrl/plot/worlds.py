@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from gridrl.plot import canvas as base
+from gridrl.processes import Trajectories
 from gridrl.tables import Indices, index, indices
 from gridrl.worlds import GridWorld
 from gridrl.worlds.views import observations
@@ -32,21 +33,25 @@ def world(world: GridWorld, *, ax: Axes | None = None) -> Axes:
     return base.canvas(world, ax, glyphs="middle")
 
 
-def trajectory(world: GridWorld, states: ArrayLike, *, ax: Axes | None = None) -> Axes:
+def trajectory(
+    world: GridWorld, states: ArrayLike | Trajectories, *, ax: Axes | None = None
+) -> Axes:
     """Draw a path through states s_0, s_1, ...: numbered arrows, darker as time goes on.
 
     Args:
         world: the map.
-        states: state indices, (T + 1,).
+        states: state indices, (T + 1,), or a single episode of `Trajectories`.
         ax: axes to draw on; None makes new ones.
 
     Raises:
         TypeError, ValueError: a state that is no square of the map; the first is named.
     """
-    path = indices(states, "states", len(world.positions))
+    ax = base.canvas(world, ax)
+    base.make_room(ax)
+    walked = states.states if isinstance(states, Trajectories) else states
+    path = indices(walked, "states", len(world.positions))
     if path.ndim != 1 or not len(path):
         raise ValueError(f"states must have shape (T + 1,); it has {path.shape}")
-    ax = base.canvas(world, ax)
     colours = colormaps["cividis_r"](np.linspace(0.35, 1, max(len(path) - 1, 1)))
     (r, c), (r_end, c_end) = world.positions[path[0]], world.positions[path[-1]]
     ax.add_patch(Circle((c, r), 0.13, facecolor="white", edgecolor=base.SHADE, lw=2, zorder=4))

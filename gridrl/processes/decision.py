@@ -224,9 +224,11 @@ def _sizes(P: Any) -> tuple[int, int]:
     if issparse(P) and shape[1] and shape[0] % shape[1] == 0:
         shape = shape[1], shape[0] // shape[1], shape[1]
     if len(shape) != 3 or shape[0] != shape[2] or 0 in shape:
+        swapped = len(shape) == 3 and shape[1] == shape[2]
+        hint = ", an action first? P.transpose(1, 0, 2)" * swapped
         raise ValueError(
             "P must have shape (S, A, S), or (S * A, S) if sparse, S and A at least 1;"
-            f" it has {shape}"
+            f" it has {shape}{hint}"
         )
     return int(shape[0]), int(shape[1])
 

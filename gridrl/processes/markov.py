@@ -24,6 +24,7 @@ from gridrl.processes.html import ROWS, html_table
 from gridrl.processes.trajectories import Trajectories
 from gridrl.processes.transitions import Chain, Sampler, chain_table, dense
 from gridrl.tables import (
+    SUM_TOLERANCE,
     Array,
     Indices,
     Mask,
@@ -114,13 +115,14 @@ class MarkovProcess:
         if len(negative := np.argwhere(columns < 0)):
             at = f"C[{negative[0][0]}, {negative[0][1]}]"
             raise ValueError(f"{at} must not be negative; it is {columns[tuple(negative[0])]:.6g}")
-        tol, sums = number(tol, "tol", 0), columns.sum(axis=0)
-        if len(bad := np.flatnonzero((np.abs(sums - 1) > tol) | (sums <= 0))):
+        tol, sums = number(tol, "tol", 0, 1), columns.sum(axis=0)
+        allowed = tol if renormalise else min(tol, SUM_TOLERANCE)
+        if len(bad := np.flatnonzero((np.abs(sums - 1) > allowed) | (sums <= 0))):
             s = bad[0]
             label = names(fields.get("labels"), "labels", len(sums))[s]
             raise ValueError(
-                f"C[:, {s}], the column of state {label}, must sum to 1 within {tol:g}; it sums to"
-                f" {sums[s]:.6g} (printed with rounding? tol=0.02, renormalise=True)"
+                f"C[:, {s}], the column of state {label}, must sum to 1 within {allowed:g};"
+                f" it sums to {sums[s]:.6g} (printed with rounding? tol=0.02, renormalise=True)"
             )
         return cls((columns / sums if renormalise else columns).T, **fields)
 

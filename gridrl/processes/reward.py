@@ -100,7 +100,8 @@ class RewardProcess(MarkovProcess):
         if len(endless := closed[~over[closed]]):
             raise ValueError(
                 "values are not finite at gamma = 1: rewards go on for ever in states"
-                f" {self.named(np.sort(endless))}, from which no end is reachable"
+                f" {self.named(np.sort(endless))}, which lead to no end"
+                " (under this policy, if somebody acts)"
             )
         V, alive = np.zeros(self.n_states), np.flatnonzero(~over)
         if len(alive):

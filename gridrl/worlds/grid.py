@@ -30,11 +30,18 @@ from gridrl.processes import (
 )
 from gridrl.processes.payments import SquareReward
 from gridrl.tables import Array, Indices, Mask, indices, read_only, table
-from gridrl.worlds.maps import MOVES, Move, check_options, check_tiles, read_rewards, read_tiles
+from gridrl.worlds.maps import (
+    KNOWN,
+    MOVES,
+    Move,
+    check_options,
+    check_tiles,
+    read_rewards,
+    read_tiles,
+)
 from gridrl.worlds.slips import Slip, check_slip, slip_to_neighbours
 from gridrl.worlds.views import Offsets, Window, observations, window
 
-KNOWN = ".#SFHG"
 LECTURE_SLIP = slip_to_neighbours(0.5)
 DENSE_STATES = 400  # a larger world's P is sparse
 
@@ -45,7 +52,8 @@ class GridWorld:
 
     Attributes:
         tiles: the map, (rows, columns), one character a square.
-        rewards: reward of a tile's character, in reward units; 0 where it is not named.
+        rewards: reward of a tile's character, in reward units; 0 where it is not named, and the
+            start S pays what ice pays.
         terminal: the characters that end an episode on arrival.
         exits: the characters from which, whatever one does, one leaves for a single end state.
         walls: the characters that are no states.
@@ -118,7 +126,7 @@ class GridWorld:
         Args:
             text: one line a row; lines are stripped, empty ones at the ends do not count.
             rewards: reward of each tile's character, which may be a new one: {"F": 1.0, "H": -2.0,
-                "D": 0.5}; what is not named pays 0. None is {"F": 1.0}.
+                "D": 0.5}; what is not named pays 0, the start as ice. None is {"F": 1.0}.
             terminal: the tiles that end an episode on arrival: "GF".
             slip: where a move leads; the lecture's is `slip_to_neighbours(0.5)`.
             reward_on: "leave" pays R(s_t) on the step from t to t + 1, "arrive" pays R(s_{t+1}).
@@ -265,7 +273,8 @@ class GridWorld:
 
     @property
     def _square_reward(self) -> SquareReward:
-        squares = np.array([self.rewards.get(str(tile), 0.0) for tile in self.state_tiles])
+        pays = {"S": self.rewards.get(".", 0.0)} | dict(self.rewards)
+        squares = np.array([pays.get(str(tile), 0.0) for tile in self.state_tiles])
         return (arrive if self.reward_on == "arrive" else leave)(self._of_states(squares, 0.0))
 
     @property

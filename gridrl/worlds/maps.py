@@ -15,6 +15,7 @@ from gridrl.worlds.slips import no_slip, slip_anywhere, slip_sideways, slip_to_n
 if TYPE_CHECKING:
     from gridrl.worlds.grid import GridWorld
 
+KNOWN = ".#SFHG"
 Move = tuple[int, int]
 MOVES: Mapping[str, Move] = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
 
@@ -73,6 +74,12 @@ def check_options(world: GridWorld) -> None:
     if np.isin(world.tiles, list(world.walls)).all():
         raise ValueError("text must hold at least one square that is no rock")
     makers: tuple[object, ...] = (slip_to_neighbours, slip_sideways, slip_anywhere, no_slip)
+    absent = set(world.rewards) | set(world.terminal + world.exits)
+    absent -= set(KNOWN) | set(world.tiles.ravel().tolist())
+    if absent:
+        raise ValueError(f"tile {min(absent)!r} of rewards, terminal or exits is not on the map")
+    if "S" in world.terminal:
+        raise ValueError("terminal must not name 'S': the episode would be over at its start")
     if world.slip in makers:
         raise TypeError("slip must be made first: slip_sideways(0.8), say, not slip_sideways")
     if not callable(world.slip):

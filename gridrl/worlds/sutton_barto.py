@@ -218,7 +218,7 @@ def maximisation_bias(actions: int = 10) -> MDP:
 
 
 def bandit(means: ArrayLike, *, noise: float = 1.0) -> MDP:
-    """Section 2.1: a one-state process, an arm an action, each pull a step; gamma 0.
+    """Section 2.3: a one-state process, an arm an action, each pull a step; gamma 0.
 
     Arm a pays means[a] - noise or means[a] + noise, with probability 1/2 each: `noise` is the
     standard deviation (the book draws from a normal distribution); with noise 0, means[a].

@@ -115,7 +115,9 @@ def test_example_3_5_under_the_uniform_policy() -> None:
 @every_optimiser
 def test_figure_3_5(name: str) -> None:
     world = sutton_5x5()
-    best = OPTIMISERS[name](world.mdp(gamma=0.9))
+    # in place, one direction comes before the other: ties are equal only to within tol
+    promise = {"tol": 1e-12} if name == "gauss_seidel" else {}
+    best = OPTIMISERS[name](world.mdp(gamma=0.9), **promise)
     np.testing.assert_array_equal(best.V.round(1), np.array(FIGURE_3_5.split(), float))
     assert best.V[1] == pytest.approx(10 / (1 - 0.9**5), abs=1e-8)  # A, round and round: 5 steps
     assert drawn(world, best.policy) == FIGURE_3_5_ARROWS

@@ -17,6 +17,7 @@ from matplotlib.quiver import Quiver
 from gridrl import (
     GridWorld,
     MarkovProcess,
+    average_reward,
     backward_induction,
     lost_penguin_world,
     penguin_world,
@@ -33,6 +34,9 @@ from gridrl.worlds import cliff_walking, russell_norvig_4x3, student, windy_grid
 ICE = penguin_world()
 MDP = ICE.mdp(gamma=0.9)
 BEST = value_iteration(MDP)
+OTHER: Any = MDP
+ONE: Any = BEST
+THREE: Any = 3
 ROW = GridWorld.from_text("S.H.F", rewards={"F": 1.0, "H": -2.0})
 LARGE = GridWorld.from_text("\n".join(["." * 20] * 19 + ["#" * 5 + "." * 14 + "F"]))
 WORLDS = [ICE, ROW, LARGE, russell_norvig_4x3(), cliff_walking(), GridWorld.from_text("S")]
@@ -321,6 +325,40 @@ def test_time_dependent_answers_are_drawn_at_their_time() -> None:
     film = plot.animate(ICE, plan)
     assert len(film.frames) == 3
     assert len({frame.tobytes() for frame in film.frames}) == 3
+
+
+def test_average_rewards_make_a_film_and_explain_themselves() -> None:
+    steps = list(average_reward.iterates(MDP))
+    assert len(plot.animate(ICE, steps).frames) == len(steps)
+    text = steps[-1].explain(ICE.index(9))
+    assert text.startswith("each reward less the gain, 0.2899:\nup: 0.7101 + 1 (0.50 h(5) + ")
+    assert text.splitlines()[-1].startswith("h(9) <- max(")
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plot.world(OTHER), "world must be a GridWorld; it is MDP"),
+        (lambda: plot.values(OTHER, np.zeros(16)), "world must be a GridWorld; it is MDP"),
+        (lambda: plot.world(ICE, ax=THREE), "ax must be matplotlib axes or None; it is 3"),
+        (lambda: plot.animate(ICE, ONE), r"iterates must be snapshots in a row, say value_iter"),
+        (lambda: plot.stepper(ICE, ONE), r"iterates must be snapshots in a row, say value_iter"),
+    ],
+)
+def test_a_thing_of_another_kind_is_named(draw: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        draw()
+
+
+def test_an_episode_can_be_drawn_as_it_is() -> None:
+    walk = ICE.markov_process().simulate(5, rng=0)
+    assert texts(plot.trajectory(ICE, walk))[-1] == "5"
+
+
+def test_too_many_states_make_no_circle() -> None:
+    crowd = LARGE.markov_process()
+    with pytest.raises(ValueError, match="at most 60 states to be drawn in a circle; it has 395"):
+        plot.graph(crowd)
 
 
 def test_policy_iteration_makes_a_film() -> None:

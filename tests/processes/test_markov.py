@@ -176,19 +176,22 @@ def test_what_is_printed_to_some_decimals_is_read_with_tol(
     np.testing.assert_allclose(read.P, chain.P, atol=5 * unit)
 
 
+NEARLY = {"tol": 0.02, "renormalise": True}
+
+
 @pytest.mark.parametrize(
     ("C", "options", "message"),
     [
         ([[0.33, 1], [0.33, 0]], {}, r"C\[:, 0\], the column of state 1, .* it sums to 0\.66 "),
         ([[1, 0.5], [0, 0.51]], {}, r"C\[:, 1\], the column of state 2, .* it sums to 1\.01 \(pri"),
-        ([[1, 0.5], [0, 0.6]], {"tol": 0.02}, r"C\[:, 1\].* sum to 1 within 0\.02; .* 1\.1 "),
+        ([[1, 0.5], [0, 0.6]], NEARLY, r"C\[:, 1\].* sum to 1 within 0\.02; .* 1\.1 "),
         ([[1, 0.5], [0, 0.6]], {"labels": ["a", "b"]}, r"C\[:, 1\], the column of state b, "),
-        ([[1, 0.5], [0, 0.51]], {"tol": 0.02}, r"P\[1\] must be a distribution; it sums to 1\.01"),
+        ([[1, 0.5], [0, 0.51]], {"tol": 0.02}, r"C\[:, 1\].* within 1e-08; .*renormalise=True"),
         ([[0.5, 0.5]], {}, r"C must be square.*; it has shape \(1, 2\)"),
         ([[1, np.nan], [0, 1]], {}, r"C\[0, 1\] must be finite; it is nan"),
         ([[1.5, 0], [-0.5, 1]], {}, r"must not be negative; it is -0\.5"),
-        ([[1, 0], [0, 1]], {"tol": -1}, r"tol must be in \[0, inf\]; it is -1"),
-        ([[1, 0], [0, 1]], {"tol": np.nan}, r"tol must be in \[0, inf\]; it is nan"),
+        ([[1, 0], [0, 1]], {"tol": -1}, r"tol must be in \[0, 1\]; it is -1"),
+        ([[1, 0], [0, 1]], {"tol": np.nan}, r"tol must be in \[0, 1\]; it is nan"),
     ],
 )
 def test_a_bad_column_is_named(C: Any, options: dict[str, Any], message: str) -> None:

@@ -52,9 +52,10 @@ def test_indentation_and_empty_lines_around_do_not_count() -> None:
 def test_rewards_on_leaving_and_on_arriving() -> None:
     text, rewards = "S.D", {"D": 0.5, ".": -1}
     leaving = GridWorld.from_text(text, rewards=rewards, slip=no_slip())
-    assert leaving.mdp(0.9).R.tolist() == [[0] * 4, [-1] * 4, [0.5] * 4]
+    # the start is a square of ice
+    assert leaving.mdp(0.9).R.tolist() == [[-1] * 4, [-1] * 4, [0.5] * 4]
     arriving = leaving.replace(reward_on="arrive").mdp(0.9)
-    assert arriving.R.tolist() == [[0, -1, 0, 0], [-1, 0.5, -1, 0], [0.5, 0.5, 0.5, -1]]
+    assert arriving.R.tolist() == [[-1] * 4, [-1, 0.5, -1, -1], [0.5, 0.5, 0.5, -1]]
     assert GridWorld.from_text("SF").mdp(0.9).R[1, 0] == 1  # rewards=None: a fish is worth 1
     assert (GridWorld.from_text("SF", rewards={}).mdp(0.9).R == 0).all()
 
