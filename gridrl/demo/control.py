@@ -69,7 +69,13 @@ def _compare(story: Story) -> None:
         seconds, last = time.perf_counter() - started, snapshots[-1]
         name = algorithm.__name__
         rows.append(
-            [name, len(snapshots), last.backups, f"{last.bound:.0e}", f"{1000 * seconds:.1f}"]
+            [
+                name,
+                len(snapshots),
+                last.backups,
+                f"{last.bound:.0e}" if last.bound else "0",
+                f"{1000 * seconds:.1f}",
+            ]
         )
         if len(snapshots) > 1 and last.bound > 0:
             films[name] = [s for s in snapshots if s.bound > 0]
