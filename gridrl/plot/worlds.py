@@ -117,11 +117,11 @@ def _step(
         "lw": 2.2,
     }
     curve = f"arc3,rad={bend}"
-    ax.add_patch(
-        FancyArrowPatch(
-            tuple(start), tuple(end), connectionstyle=curve, color=colour, zorder=4, **style
-        )
-    )
+    ends: Any = tuple(start), tuple(end)
+    outline = [withStroke(linewidth=4.5, foreground="white")]  # seen on dark squares too
+    arrow = FancyArrowPatch(*ends, connectionstyle=curve, color=colour, zorder=4, **style)
+    arrow.set_path_effects(outline)
+    ax.add_patch(arrow)
     if base.readable(ax):
         x, y = base.on_curve(start, end, bend, 0.5 - 0.8 * (abs(bend) - 0.25) * (s != s_next))
         size, halo = base.points(ax, 0.16, 12), [withStroke(linewidth=3, foreground="white")]
