@@ -118,7 +118,7 @@ def _step(
     }
     curve = f"arc3,rad={bend}"
     ends: Any = tuple(start), tuple(end)
-    outline = [withStroke(linewidth=4.5, foreground="white")]  # seen on dark squares too
+    outline: Any = [withStroke(linewidth=4.5, foreground="white")]  # seen on dark squares too
     arrow = FancyArrowPatch(*ends, connectionstyle=curve, color=colour, zorder=4, **style)
     arrow.set_path_effects(outline)
     ax.add_patch(arrow)
