@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np  # noqa: F401 - the one library that `import gridrl` loads
 
 if TYPE_CHECKING:
-    from gridrl.errors import ImpossibleObservation as ImpossibleObservation
     from gridrl.errors import NotConverged as NotConverged
     from gridrl.planning import *  # noqa: F403
     from gridrl.processes import *  # noqa: F403
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 CHAPTERS = {
-    "errors": "ImpossibleObservation NotConverged",
+    "errors": "NotConverged",
     "processes": "Finding MDP MarkovProcess POMDP RewardDistribution RewardProcess"
     " SparseTransitions Trajectories arrive interleave leave",
     "worlds": "GridWorld lost_penguin_world penguin_world",

@@ -3,7 +3,3 @@
 
 class NotConverged(RuntimeError):
     """An iteration used up its budget before it kept its promise on the error."""
-
-
-class ImpossibleObservation(ValueError):
-    """An observation was made that has probability 0 under the model and the belief."""
