@@ -6,6 +6,7 @@ drawn and checked against that exact answer. The folders are the chapters, in re
     processes    what a world is: Markov process, reward process, MDP, POMDP
     worlds       worlds to be in: the penguin's ice, any map drawn in text, the classics
     planning     the model is known: returns, values, dynamic programming
+    learning     the model is not known: bandits, Monte Carlo, temporal differences
     plot         pictures of all of it (the only chapter that imports matplotlib)
     demo         `python -m gridrl.demo`, the lecture's story in numbers and pictures
 
@@ -21,6 +22,7 @@ import numpy as np  # noqa: F401 - the one library that `import gridrl` loads
 
 if TYPE_CHECKING:
     from gridrl.errors import NotConverged as NotConverged
+    from gridrl.learning import *  # noqa: F403
     from gridrl.planning import *  # noqa: F403
     from gridrl.processes import *  # noqa: F403
     from gridrl.worlds import GridWorld as GridWorld
@@ -40,6 +42,9 @@ CHAPTERS = {
     " linear_program modified_policy_iteration occupancy policy_evaluation policy_iteration"
     " prioritized_sweeping q_values regret returns_to_go softmax_policy state_values"
     " trajectory_probability uniform_policy value_iteration",
+    "learning": "Control Prediction Pull accumulating double_q_learning epsilon_greedy_bandit"
+    " expected_sarsa mc_control mc_prediction q_learning replacing rms_error rollout sarsa"
+    " sarsa_lambda td0 td_lambda ucb",
     "plot": "",
 }
 _HOME = {name: chapter for chapter, names in CHAPTERS.items() for name in names.split()}

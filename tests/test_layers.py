@@ -17,6 +17,7 @@ ORDER = [
     "processes",
     "worlds",
     "planning",
+    "learning",
     "plot",
     "demo",
 ]

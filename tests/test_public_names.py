@@ -14,7 +14,7 @@ import pytest
 import gridrl
 
 ROOT = Path(__file__).parent.parent
-CHAPTERS = ["processes", "worlds", "planning", "plot"]
+CHAPTERS = ["processes", "worlds", "planning", "learning", "plot"]
 NAMES = [
     (chapter, name)
     for chapter in CHAPTERS
@@ -25,7 +25,18 @@ TAUGHT = "\n".join(
     for folder, kind in (("notebooks", "*.ipynb"), ("examples", "*.py"))
     for path in (ROOT / folder).glob(kind)
 )
-RESULTS = {"Sweep", "FiniteHorizon", "AverageReward", "Trajectories", "Finding", "Film"}
+WHOLE = ["processes", "planning", "learning"]  # exported from gridrl, name by name
+RESULTS = {
+    "Control",
+    "Prediction",
+    "Pull",
+    "Sweep",
+    "FiniteHorizon",
+    "AverageReward",
+    "Trajectories",
+    "Finding",
+    "Film",
+}
 
 
 @pytest.mark.parametrize(("chapter", "name"), NAMES)
@@ -48,7 +59,7 @@ def test_what_is_exported_is_there() -> None:
     assert set(gridrl.__all__) <= set(dir(gridrl))
 
 
-@pytest.mark.parametrize("chapter", ["processes", "planning"])
+@pytest.mark.parametrize("chapter", WHOLE)
 def test_students_import_whole_chapters_from_gridrl(chapter: str) -> None:
     assert set(importlib.import_module(f"gridrl.{chapter}").__all__) <= set(gridrl.__all__)
 
@@ -67,7 +78,7 @@ def test_importing_gridrl_loads_numpy_only() -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("chapter", ["processes", "worlds", "planning"])
+@pytest.mark.parametrize("chapter", ["processes", "worlds", "planning", "learning"])
 def test_the_chapters_before_plot_load_no_matplotlib(chapter: str) -> None:
     code = f"import sys, gridrl.{chapter}; print('matplotlib' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -76,5 +87,5 @@ def test_the_chapters_before_plot_load_no_matplotlib(chapter: str) -> None:
 
 def test_names_are_listed_once_for_people_and_once_for_tools() -> None:
     # the type checker reads the chapters' __all__, the running program the table in __init__
-    listed = {n for c in ("processes", "planning") for n in gridrl.CHAPTERS[c].split()}
-    assert listed == {name for chapter, name in NAMES if chapter in ("processes", "planning")}
+    listed = {n for c in WHOLE for n in gridrl.CHAPTERS[c].split()}
+    assert listed == {name for chapter, name in NAMES if chapter in WHOLE}

@@ -1,0 +1,41 @@
+"""The model is not known: learning from experience.
+
+Reading order: `lockstep` (many runs at once), `bandits`, `simulation`, `monte_carlo`,
+`temporal_difference`, `double_learning`, `traces`.
+"""
+
+from gridrl.learning.bandits import Pull, epsilon_greedy_bandit, ucb
+from gridrl.learning.double_learning import double_q_learning
+from gridrl.learning.monte_carlo import mc_control, mc_prediction
+from gridrl.learning.simulation import rollout
+from gridrl.learning.temporal_difference import (
+    Control,
+    Prediction,
+    expected_sarsa,
+    q_learning,
+    rms_error,
+    sarsa,
+    td0,
+)
+from gridrl.learning.traces import accumulating, replacing, sarsa_lambda, td_lambda
+
+__all__ = [
+    "Control",
+    "Prediction",
+    "Pull",
+    "accumulating",
+    "double_q_learning",
+    "epsilon_greedy_bandit",
+    "expected_sarsa",
+    "mc_control",
+    "mc_prediction",
+    "q_learning",
+    "replacing",
+    "rms_error",
+    "rollout",
+    "sarsa",
+    "sarsa_lambda",
+    "td0",
+    "td_lambda",
+    "ucb",
+]

@@ -1,0 +1,151 @@
+"""Many learners at once: runs step in lock-step on arrays, each with random numbers of its own.
+
+`world.k` are the runs whose episode goes on; arrays of a step (s, a, r, s') have an entry for each
+of them. `going_on` drops those that are over, so that nobody works on what is done. Run k draws
+from a stream of its own, a fixed number of uniforms a step and only while its episode lasts:
+whoever else runs, it does the same.
+
+Symbols: K runs; k the indices of those that go on, (n,); s, a, r, s' (n,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gridrl.processes import MDP
+from gridrl.processes.decision import an_mdp
+from gridrl.processes.structure import reachable
+from gridrl.processes.transitions import Sampler, average_over_actions
+from gridrl.tables import Array, Indices, draw, whole
+
+Rate = float | Callable[[Any], Any]
+Schedule = Callable[[Any], Array]
+PER_STEP = 4  # uniforms: for the action, the move, the reward, and the action after that
+
+
+class Lockstep:
+    """The world as K learners meet it, episode after episode.
+
+    Args:
+        mdp: what they act in.
+        runs: K; None is one run, whose axis `squeeze` drops.
+        rng: a seed, a Generator (which gives one), or None for fresh chance.
+        steps: time limit of an episode; None needs an end that can be reached from everywhere.
+
+    Raises:
+        ValueError: no time limit, and states from which no end is reachable; they are named.
+    """
+
+    def __init__(
+        self,
+        mdp: MDP,
+        runs: int | None,
+        rng: int | np.random.Generator | None,
+        steps: int | None,
+        *,
+        block: int = 256,
+    ) -> None:
+        self.mdp, self.steps = an_mdp(mdp), _time_limit(mdp, steps)
+        self.squeezed, K = runs is None, whole(1 if runs is None else runs, "runs", least=1)
+        self.streams = [np.random.default_rng(seed) for seed in _seeds(rng, K)]
+        self.numbers = np.empty((K, block, PER_STEP))
+        self.place = np.full(K, block)
+        self.t, self.chance = 0, np.zeros((PER_STEP, K))
+        self.starts, self.moves = Sampler(mdp.start[None]), Sampler(mdp.P)
+        self.k = np.arange(K)
+        self.returns, self.lengths = np.zeros(K), np.zeros(K, np.intp)
+
+    def begin(self) -> Indices:
+        """Start an episode in every run: s_0 of those that do not start at the end, (n,)."""
+        K = len(self.streams)
+        self.k, self.t = np.arange(K), 0
+        self.returns, self.lengths = np.zeros(K), np.zeros(K, np.intp)
+        self._draw()
+        return self._keep(self.starts.draw(np.zeros(K, np.intp), self.chance[0]))
+
+    def choose(self, pi: Array) -> Indices:
+        """Draw an action for each run from its row of `pi` (n, A)."""
+        return draw(pi, self.chance[0])
+
+    def choose_next(self, pi: Array) -> Indices:
+        """Draw the action after the step that was just made, from its row of `pi` (n, A)."""
+        return draw(pi, self.chance[3])
+
+    def step(self, s: Indices, a: Indices) -> tuple[Indices, Array]:
+        """Draw s' and r for each run."""
+        s_next = self.moves.draw(s * self.mdp.n_actions + a, self.chance[1])
+        r = self.mdp.payment.draw(s, a, s_next, self.chance[2])
+        self.returns[self.k] += self.mdp.gamma**self.t * r
+        self.lengths[self.k] += 1
+        self.t += 1
+        return s_next, r
+
+    def going_on(self, s: Indices, *others: Indices) -> Any:
+        """Drop the runs that are over or out of time; what is left of `s` and `others`, (n,)."""
+        if self.t == self.steps:  # cut off, not terminated
+            self.k = self.k[:0]
+            s, others = s[:0], tuple(other[:0] for other in others)
+        going = ~self.mdp.terminal[s]
+        kept = self._keep(s)
+        return kept if not others else (kept, *(other[going] for other in others))
+
+    def squeeze(self, values: Any) -> Any:
+        """A copy for a snapshot, without the runs' axis if nobody asked for one."""
+        return values[0].copy() if self.squeezed else values.copy()
+
+    def _keep(self, s: Indices) -> Indices:
+        going = ~self.mdp.terminal[s]
+        self.k = self.k[going]
+        self._draw()
+        return s[going]
+
+    def _draw(self) -> None:
+        """Put the next uniforms of every run that goes on into `chance`, (PER_STEP, n)."""
+        block = self.numbers.shape[1]
+        for k in self.k[self.place[self.k] == block]:
+            self.numbers[k], self.place[k] = self.streams[k].random(self.numbers.shape[1:]), 0
+        self.chance = self.numbers[self.k, self.place[self.k]].T
+        self.place[self.k] += 1
+
+
+def rate(value: Rate, name: str) -> Schedule:
+    """A step size or an exploration rate as a function of a count: a number is constant.
+
+    Raises:
+        ValueError: it is not in [0, 1], at once for a number, else where it first happens.
+    """
+    function = value if callable(value) else lambda count: np.full(np.shape(count), float(value))
+
+    def checked(count: Any) -> Array:
+        found = np.asarray(function(count), dtype=np.float64)
+        if not ((found >= 0) & (found <= 1)).all():
+            bad = found[~((found >= 0) & (found <= 1))].flat[0]
+            raise ValueError(f"{name} must be in [0, 1]; it is {bad:g}")
+        return found
+
+    checked(np.ones(1))
+    return checked
+
+
+def _time_limit(mdp: MDP, steps: int | None) -> int | None:
+    if steps is not None:
+        return whole(steps, "steps", least=1)
+    anything = np.full(mdp.R.shape, 1 / mdp.n_actions)
+    edges = average_over_actions(mdp.P, anything)
+    lost = np.flatnonzero(~reachable(edges.T, np.flatnonzero(mdp.terminal)))
+    if len(lost):
+        raise ValueError(
+            f"steps must be given: from states {mdp.named(lost)} no end is reachable, so an"
+            " episode may never be over"
+        )
+    return None
+
+
+def _seeds(rng: int | np.random.Generator | None, K: int) -> list[np.random.SeedSequence]:
+    if isinstance(rng, np.random.Generator):
+        rng = int(rng.integers(2**63))
+    seed = np.random.SeedSequence(None if rng is None else whole(rng, "rng", least=0)).entropy
+    return [np.random.SeedSequence(seed, spawn_key=(k,)) for k in range(K)]

@@ -1,0 +1,301 @@
+"""Temporal differences: learning a guess from a guess, after every step.
+
+Every learner is the book's box, with an axis more: K runs step in lock-step. The model is used to
+draw the next state and reward, nothing else. Learners refer to `Lockstep` for what runs share.
+
+Symbols: Q (K, S, A), V (K, S) estimates; N visits so far; alpha step size, epsilon exploration,
+each a number or a function of the visit, or episode, count; delta the TD error.
+
+Reading: Sutton & Barto (2018), chapter 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gridrl.iterates import algorithm
+from gridrl.learning.lockstep import Lockstep, Rate, Schedule, rate
+from gridrl.planning.bellman import stationary_policy
+from gridrl.planning.policies import greedy
+from gridrl.processes import MDP
+from gridrl.tables import Array, best, number, read_only, restore, whole
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What every run believes after an episode; without the first axis for a single run.
+
+    Attributes:
+        V: estimated state values, (K, S), in reward units.
+        returns: discounted return of the episode, (K,).
+        lengths: its number of steps, (K,).
+        td_error: mean size of delta over the episode, (K,), in reward units.
+    """
+
+    V: Array
+    returns: Array
+    lengths: Array
+    td_error: Array
+
+    def __post_init__(self) -> None:
+        for values in (self.V, self.returns, self.lengths, self.td_error):
+            read_only(np.asarray(values))
+
+    __setstate__ = restore
+
+    def __repr__(self) -> str:
+        return f"Prediction({self.V.shape[-1]} states, {_runs(self.V, 1)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """What every run knows after an episode; without the first axis for a single run.
+
+    Attributes:
+        Q: estimated action values, (K, S, A), in reward units.
+        returns: discounted return of the episode, (K,).
+        lengths: its number of steps, (K,).
+        td_error: mean size of delta over the episode, (K,), in reward units.
+    """
+
+    Q: Array
+    returns: Array
+    lengths: Array
+    td_error: Array
+
+    def __post_init__(self) -> None:
+        for values in (self.Q, self.returns, self.lengths, self.td_error):
+            read_only(np.asarray(values))
+
+    __setstate__ = restore
+
+    @property
+    def policy(self) -> Array:
+        """Greedy with respect to Q, ties split, (K, S, A)."""
+        return greedy(self.Q)
+
+    @property
+    def V(self) -> Array:
+        """max_a Q(s,a), (K, S)."""
+        return self.Q.max(axis=-1)
+
+    def __repr__(self) -> str:
+        S, A = self.Q.shape[-2:]
+        return f"Control({S} states, {A} actions, {_runs(self.Q, 2)})"
+
+
+@algorithm
+def td0(
+    mdp: MDP,
+    policy: ArrayLike,
+    *,
+    episodes: int,
+    alpha: Rate = 0.1,
+    initial: float = 0.0,
+    steps: int | None = None,
+    runs: int | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> Iterator[Prediction]:
+    """V(s) <- V(s) + alpha [r + gamma V(s') - V(s)], following `policy`.  [sec. 6.1]
+
+    >>> from gridrl.planning import uniform_policy
+    >>> from gridrl.worlds import random_walk
+    >>> walk = random_walk().mdp(gamma=1)
+    >>> V = td0(walk, uniform_policy(walk), episodes=2000, alpha=lambda n: 1 / n**0.7, rng=0).V
+    >>> bool(np.abs(V[1:-1] - np.arange(1, 6) / 6).max() < 0.05)
+    True
+
+    Args:
+        mdp: the world.
+        policy: pi(a|s), (S, A).
+        episodes: how many; one snapshot each.
+        alpha: step size, or a function of how often the state was visited.
+        initial: V of the states that are not terminal, before the first episode.
+        steps: time limit of an episode; None needs an end that can be reached.
+        runs: learners at once; None is one, without the axis.
+        rng: a seed, a Generator, or None for fresh chance.
+
+    Raises:
+        ValueError: alpha outside [0, 1], no episodes, no end and no time limit.
+    """
+    world, pi = Lockstep(mdp, runs, rng, steps), stationary_policy(mdp, policy)
+    step_size, V = rate(alpha, "alpha"), first_values(world, initial)
+    N = np.zeros_like(V)
+    for _ in range(whole(episodes, "episodes", least=1)):
+        s, sizes = world.begin(), np.zeros(len(V))
+        while len(k := world.k):
+            s_next, r = world.step(s, world.choose(pi[s]))
+            N[k, s] += 1
+            delta = r + mdp.gamma * V[k, s_next] - V[k, s]
+            V[k, s] += step_size(N[k, s]) * delta
+            sizes[k] += np.abs(delta)
+            s = world.going_on(s_next)
+        yield prediction(world, V, sizes)
+
+
+@algorithm
+def sarsa(
+    mdp: MDP,
+    *,
+    episodes: int,
+    alpha: Rate = 0.1,
+    epsilon: Rate = 0.1,
+    steps: int | None = None,
+    runs: int | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> Iterator[Control]:
+    """Q(s,a) <- Q(s,a) + alpha [r + gamma Q(s',a') - Q(s,a)], a' the action taken next.  [sec. 6.4]
+
+    >>> from gridrl.worlds import cliff_walking
+    >>> learned = sarsa(cliff_walking().mdp(gamma=1), episodes=300, alpha=0.5, runs=20, rng=0)
+    >>> learned
+    Control(38 states, 4 actions, 20 runs)
+
+    Args, Raises: as `q_learning`.
+    """
+    world, Q, N, step_size, explore = begin_control(mdp, alpha, epsilon, steps, runs, rng)
+    for episode in range(1, whole(episodes, "episodes", least=1) + 1):
+        s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
+        a = world.choose(exploring(Q[world.k, s], eps))
+        while len(k := world.k):
+            s_next, r = world.step(s, a)
+            a_next = world.choose_next(exploring(Q[k, s_next], eps))
+            N[k, s, a] += 1
+            delta = r + mdp.gamma * Q[k, s_next, a_next] - Q[k, s, a]
+            Q[k, s, a] += step_size(N[k, s, a]) * delta
+            sizes[k] += np.abs(delta)
+            s, a = world.going_on(s_next, a_next)
+        yield control(world, Q, sizes)
+
+
+@algorithm
+def expected_sarsa(
+    mdp: MDP,
+    *,
+    episodes: int,
+    alpha: Rate = 0.1,
+    epsilon: Rate = 0.1,
+    steps: int | None = None,
+    runs: int | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> Iterator[Control]:
+    """Q(s,a) <- Q(s,a) + alpha [r + gamma sum_a' pi(a'|s') Q(s',a') - Q(s,a)].  [eq. 6.9]
+
+    Args, Raises: as `q_learning`.
+    """
+    world, Q, N, step_size, explore = begin_control(mdp, alpha, epsilon, steps, runs, rng)
+    for episode in range(1, whole(episodes, "episodes", least=1) + 1):
+        s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
+        while len(k := world.k):
+            a = world.choose(exploring(Q[k, s], eps))
+            s_next, r = world.step(s, a)
+            ahead = (exploring(Q[k, s_next], eps) * Q[k, s_next]).sum(axis=1)
+            N[k, s, a] += 1
+            delta = r + mdp.gamma * ahead - Q[k, s, a]
+            Q[k, s, a] += step_size(N[k, s, a]) * delta
+            sizes[k] += np.abs(delta)
+            s = world.going_on(s_next)
+        yield control(world, Q, sizes)
+
+
+@algorithm
+def q_learning(
+    mdp: MDP,
+    *,
+    episodes: int,
+    alpha: Rate = 0.1,
+    epsilon: Rate = 0.1,
+    steps: int | None = None,
+    runs: int | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> Iterator[Control]:
+    """Q(s,a) <- Q(s,a) + alpha [r + gamma max_a' Q(s',a') - Q(s,a)].  [sec. 6.5]
+
+    >>> from gridrl.worlds import cliff_walking
+    >>> learned = q_learning(cliff_walking().mdp(gamma=1), episodes=500, alpha=1.0, rng=0)
+    >>> float(learned.V[36])  # the best way pays -13, and here nothing is left to chance
+    -13.0
+
+    Args:
+        mdp: the world.
+        episodes: how many; one snapshot each, when the slowest run is through.
+        alpha: step size, or a function of how often the pair (s, a) was visited.
+        epsilon: exploration, or a function of the episode's number, from 1.
+        steps: time limit of an episode; None needs an end that can be reached.
+        runs: learners at once; None is one, without the axis.
+        rng: a seed, a Generator, or None for fresh chance.
+
+    Raises:
+        ValueError: alpha or epsilon outside [0, 1], no episodes, no end and no time limit.
+    """
+    world, Q, N, step_size, explore = begin_control(mdp, alpha, epsilon, steps, runs, rng)
+    for episode in range(1, whole(episodes, "episodes", least=1) + 1):
+        s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
+        while len(k := world.k):
+            a = world.choose(exploring(Q[k, s], eps))
+            s_next, r = world.step(s, a)
+            N[k, s, a] += 1
+            delta = r + mdp.gamma * Q[k, s_next].max(axis=1) - Q[k, s, a]
+            Q[k, s, a] += step_size(N[k, s, a]) * delta
+            sizes[k] += np.abs(delta)
+            s = world.going_on(s_next)
+        yield control(world, Q, sizes)
+
+
+def rms_error(estimate: ArrayLike, exact: ArrayLike) -> Array:
+    """sqrt(mean over the last axes of (estimate - exact)^2): (K, S) against (S,) -> (K,).
+
+    >>> round(float(rms_error([0.5] * 5, np.arange(1, 6) / 6)), 8)  # Sutton & Barto, ex. 6.2
+    0.23570226
+    """
+    truth = np.asarray(exact, dtype=np.float64)
+    error = np.asarray(estimate, dtype=np.float64) - truth
+    return np.sqrt((error**2).mean(axis=tuple(range(-truth.ndim, 0))))
+
+
+def first_values(world: Lockstep, initial: float) -> Array:
+    """V before the first episode: `initial`, and 0 where an episode is over, (K, S)."""
+    V = np.where(world.mdp.terminal, 0.0, number(initial, "initial"))
+    return np.tile(V, (len(world.streams), 1))
+
+
+def begin_control(
+    mdp: MDP,
+    alpha: Rate,
+    epsilon: Rate,
+    steps: int | None,
+    runs: int | None,
+    rng: int | np.random.Generator | None,
+) -> tuple[Lockstep, Array, Array, Schedule, Schedule]:
+    """What every control learner starts with: the world, Q = 0, no visits, alpha and epsilon."""
+    world = Lockstep(mdp, runs, rng, steps)
+    Q = np.zeros((len(world.streams), *mdp.R.shape))
+    return world, Q, np.zeros_like(Q), rate(alpha, "alpha"), rate(epsilon, "epsilon")
+
+
+def exploring(Q: Array, epsilon: Array) -> Array:
+    """epsilon / A, and the rest evenly over the best: ties are broken at random, (K, A)."""
+    top = best(Q)
+    return (1 - epsilon) * top / top.sum(axis=1, keepdims=True) + epsilon / Q.shape[1]
+
+
+def prediction(world: Lockstep, V: Array, sizes: Array) -> Prediction:
+    """A snapshot of V after an episode; `sizes` sums up |delta|, (K,)."""
+    squeeze = world.squeeze
+    mean = sizes / np.maximum(world.lengths, 1)
+    return Prediction(squeeze(V), squeeze(world.returns), squeeze(world.lengths), squeeze(mean))
+
+
+def control(world: Lockstep, Q: Array, sizes: Array) -> Control:
+    """A snapshot of Q after an episode; `sizes` sums up |delta|, (K,)."""
+    squeeze = world.squeeze
+    mean = sizes / np.maximum(world.lengths, 1)
+    return Control(squeeze(Q), squeeze(world.returns), squeeze(world.lengths), squeeze(mean))
+
+
+def _runs(values: Array, own_axes: int) -> str:
+    return "1 run" if values.ndim == own_axes else f"{len(values)} runs"
