@@ -42,9 +42,9 @@ CHAPTERS = {
     " linear_program modified_policy_iteration occupancy policy_evaluation policy_iteration"
     " prioritized_sweeping q_values regret returns_to_go softmax_policy state_values"
     " trajectory_probability uniform_policy value_iteration",
-    "learning": "Control Prediction Pull accumulating double_q_learning epsilon_greedy_bandit"
-    " expected_sarsa mc_control mc_prediction q_learning replacing rms_error rollout sarsa"
-    " sarsa_lambda td0 td_lambda ucb",
+    "learning": "Control Prediction Pull accumulating double_q_learning dyna_q"
+    " epsilon_greedy_bandit expected_sarsa mc_control mc_prediction off_policy_mc q_learning"
+    " replacing rms_error rollout sarsa sarsa_lambda td0 td_lambda ucb",
     "plot": "",
 }
 _HOME = {name: chapter for chapter, names in CHAPTERS.items() for name in names.split()}

@@ -1,11 +1,13 @@
 """The model is not known: learning from experience.
 
 Reading order: `lockstep` (many runs at once), `bandits`, `simulation`, `monte_carlo`,
-`temporal_difference`, `double_learning`, `traces`.
+`importance`, `temporal_difference`, `double_learning`, `traces`, `dyna`.
 """
 
 from gridrl.learning.bandits import Pull, epsilon_greedy_bandit, ucb
 from gridrl.learning.double_learning import double_q_learning
+from gridrl.learning.dyna import dyna_q
+from gridrl.learning.importance import off_policy_mc
 from gridrl.learning.monte_carlo import mc_control, mc_prediction
 from gridrl.learning.simulation import rollout
 from gridrl.learning.temporal_difference import (
@@ -25,10 +27,12 @@ __all__ = [
     "Pull",
     "accumulating",
     "double_q_learning",
+    "dyna_q",
     "epsilon_greedy_bandit",
     "expected_sarsa",
     "mc_control",
     "mc_prediction",
+    "off_policy_mc",
     "q_learning",
     "replacing",
     "rms_error",

@@ -34,6 +34,8 @@ class Lockstep:
         runs: K; None is one run, whose axis `squeeze` drops.
         rng: a seed, a Generator (which gives one), or None for fresh chance.
         steps: time limit of an episode; None needs an end that can be reached from everywhere.
+        dreams: how many more uniforms a run gets each step, for practice in a model of its own.
+        block: for how many steps a run draws its uniforms at once.
 
     Raises:
         ValueError: no time limit, and states from which no end is reachable; they are named.
@@ -46,14 +48,15 @@ class Lockstep:
         rng: int | np.random.Generator | None,
         steps: int | None,
         *,
+        dreams: int = 0,
         block: int = 256,
     ) -> None:
         self.mdp, self.steps = an_mdp(mdp), _time_limit(mdp, steps)
         self.squeezed, K = runs is None, whole(1 if runs is None else runs, "runs", least=1)
         self.streams = [np.random.default_rng(seed) for seed in _seeds(rng, K)]
-        self.numbers = np.empty((K, block, PER_STEP))
+        self.numbers = np.empty((K, block, PER_STEP + dreams))
         self.place = np.full(K, block)
-        self.t, self.chance = 0, np.zeros((PER_STEP, K))
+        self.t, self.chance = 0, np.zeros((PER_STEP + dreams, K))
         self.starts, self.moves = Sampler(mdp.start[None]), Sampler(mdp.P)
         self.k = np.arange(K)
         self.returns, self.lengths = np.zeros(K), np.zeros(K, np.intp)
@@ -65,6 +68,11 @@ class Lockstep:
         self.returns, self.lengths = np.zeros(K), np.zeros(K, np.intp)
         self._draw()
         return self._keep(self.starts.draw(np.zeros(K, np.intp), self.chance[0]))
+
+    @property
+    def dreams(self) -> Array:
+        """The uniforms for practice, (dreams, n)."""
+        return self.chance[PER_STEP:]
 
     def choose(self, pi: Array) -> Indices:
         """Draw an action for each run from its row of `pi` (n, A)."""

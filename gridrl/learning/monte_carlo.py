@@ -63,7 +63,7 @@ def mc_prediction(
     V = first_values(world, 0.0)
     N = np.zeros_like(V)
     for _ in range(whole(episodes, "episodes", least=1)):
-        episode = _Episode(len(V))
+        episode = Episode(len(V))
         s = world.begin()
         while len(k := world.k):
             s_next, r = world.step(s, world.choose(pi[s]))
@@ -96,7 +96,7 @@ def mc_control(
     Q = np.zeros((len(world.streams), *mdp.R.shape))
     N, pairs = np.zeros_like(Q), (len(Q), -1)
     for number in range(1, whole(episodes, "episodes", least=1) + 1):
-        episode, eps = _Episode(len(Q)), explore(number)
+        episode, eps = Episode(len(Q)), explore(number)
         s = world.begin()
         while len(k := world.k):
             a = world.choose(exploring(Q[k, s], eps))
@@ -107,7 +107,7 @@ def mc_control(
         yield control(world, Q, sizes)
 
 
-class _Episode:
+class Episode:
     """What happened in every run, step by step: the index visited (state or pair), the reward."""
 
     def __init__(self, K: int) -> None:
@@ -115,6 +115,7 @@ class _Episode:
         self.steps: list[tuple[Indices, Indices, Array]] = []
 
     def add(self, k: Indices, visited: Indices, r: Array) -> None:
+        """Note a step of the runs k."""
         self.steps.append((k, visited, r))
 
     def average_into(
@@ -122,7 +123,7 @@ class _Episode:
     ) -> Array:
         """Fold the returns into `mean` (K, n) of `N` visits; return the sum of |G - mean|, (K,)."""
         sizes, G = np.zeros(self.K), np.zeros(self.K)
-        first = self._first_visits(mean.shape[1])
+        first = self.first_visits(mean.shape[1])
         for t in reversed(range(len(self.steps))):
             k, visited, r = self.steps[t]
             G[k] = r + gamma * G[k]
@@ -134,7 +135,7 @@ class _Episode:
             sizes[k] += np.abs(delta)
         return sizes
 
-    def _first_visits(self, n: int) -> list[Array]:
+    def first_visits(self, n: int) -> list[Array]:
         """True where a run is at an index for the first time, for each step."""
         seen, first = np.zeros((self.K, n), bool), []
         for k, visited, _ in self.steps:

@@ -14,10 +14,12 @@ import pytest
 from gridrl import MDP, RewardDistribution, penguin_world, uniform_policy
 from gridrl.learning import (
     double_q_learning,
+    dyna_q,
     epsilon_greedy_bandit,
     expected_sarsa,
     mc_control,
     mc_prediction,
+    off_policy_mc,
     q_learning,
     sarsa,
     sarsa_lambda,
@@ -33,6 +35,7 @@ PREDICTORS: dict[str, Learner] = {
     "every visit": partial(mc_prediction.iterates, first_visit=False),
     "td0": td0.iterates,
     "td_lambda": partial(td_lambda.iterates, lambda_=0.7),
+    "off_policy_mc": lambda mdp, pi, **k: off_policy_mc.iterates(mdp, pi, pi, **k),
 }
 CONTROLLERS: dict[str, Learner] = {
     "mc_control": mc_control.iterates,
@@ -41,6 +44,7 @@ CONTROLLERS: dict[str, Learner] = {
     "q_learning": q_learning.iterates,
     "double_q_learning": double_q_learning.iterates,
     "sarsa_lambda": partial(sarsa_lambda.iterates, lambda_=0.7),
+    "dyna_q": partial(dyna_q.iterates, planning=3),
 }
 BANDITS: dict[str, Learner] = {"epsilon": epsilon_greedy_bandit.iterates, "ucb": ucb.iterates}
 EVERYBODY = [*PREDICTORS, *CONTROLLERS, *BANDITS]

@@ -23,10 +23,12 @@ from gridrl import (
 )
 from gridrl.learning import (
     double_q_learning,
+    dyna_q,
     epsilon_greedy_bandit,
     expected_sarsa,
     mc_control,
     mc_prediction,
+    off_policy_mc,
     q_learning,
     replacing,
     rms_error,
@@ -38,7 +40,14 @@ from gridrl.learning import (
     ucb,
 )
 from gridrl.tables import Array
-from gridrl.worlds import bandit, no_slip, random_walk, short_corridor, slip_to_neighbours
+from gridrl.worlds import (
+    bandit,
+    dyna_maze,
+    no_slip,
+    random_walk,
+    short_corridor,
+    slip_to_neighbours,
+)
 
 WALK = random_walk().mdp(gamma=1)
 SIXTHS = np.arange(1, 6) / 6
@@ -186,6 +195,40 @@ def test_lambda_zero_is_one_step() -> None:
     )
 
 
+# mostly right; the behaviour is a coin
+TARGET, COIN = np.tile([0.25, 0.75], (7, 1)), np.full((7, 2), 0.5)
+
+
+def test_ordinary_importance_sampling_is_unbiased() -> None:
+    exact = state_values(WALK, TARGET)[1:-1]
+    learned = off_policy_mc(WALK, TARGET, COIN, episodes=100, weighted=False, runs=4000, rng=0)
+    unlikely(learned.V[:, 1:-1], exact)
+
+
+def test_weighted_importance_sampling_varies_less_and_comes_close() -> None:
+    exact = state_values(WALK, TARGET)[1:-1]
+    weighted, ordinary = (
+        off_policy_mc(WALK, TARGET, COIN, episodes=300, weighted=w, runs=300, rng=0).V[:, 1:-1]
+        for w in (True, False)
+    )
+    assert (weighted.std(axis=0) < 0.5 * ordinary.std(axis=0)).all()
+    np.testing.assert_allclose(weighted.mean(axis=0), exact, atol=0.02)
+
+
+def test_on_policy_both_kinds_are_plain_monte_carlo() -> None:
+    same: dict[str, Any] = {"episodes": 20, "runs": 3, "rng": 2}
+    plain = mc_prediction(WALK, COIN, **same).V
+    for weighted in (True, False):
+        V = off_policy_mc(WALK, COIN, COIN, weighted=weighted, **same).V
+        np.testing.assert_allclose(V, plain, atol=1e-12)
+
+
+def test_a_behaviour_that_never_tries_is_named() -> None:
+    stubborn = np.eye(2)[[0] * 7]
+    with pytest.raises(ValueError, match=r"behaviour\[1, 1\] is 0 where target takes 'right' in s"):
+        off_policy_mc(WALK, TARGET, stubborn, episodes=1)
+
+
 # --- control --------------------------------------------------------------------------------------
 
 
@@ -211,6 +254,27 @@ def test_on_policy_learners_find_the_best_soft_values(learner: Any) -> None:
     assert np.abs(exact - policy_iteration(SLOPE).Q).max() > 0.5  # another answer than the best
     Q = learner(SLOPE, episodes=3000, alpha=lambda n: n**-0.65, epsilon=0.5, runs=50, rng=0).Q
     np.testing.assert_allclose(Q.mean(axis=0), exact, atol=0.1)
+
+
+def test_dyna_without_practice_is_q_learning() -> None:
+    Q = dyna_q(ROW, episodes=400, planning=0, alpha=1.0, epsilon=0.5, runs=20, rng=0).Q
+    np.testing.assert_array_equal(
+        Q, q_learning(ROW, episodes=400, alpha=1.0, epsilon=0.5, runs=20, rng=0).Q
+    )
+
+
+def test_practice_saves_steps() -> None:
+    maze = dyna_maze().mdp(gamma=0.95)
+    steps = {
+        n: sum(
+            f.lengths.mean() for f in dyna_q.iterates(maze, episodes=8, planning=n, runs=30, rng=0)
+        )
+        for n in (0, 5, 50)
+    }
+    assert steps[0] > 1.5 * steps[5] > 1.5 * steps[50]
+    exact = policy_iteration(ROW).Q
+    Q = dyna_q(ROW, episodes=60, planning=20, alpha=1.0, epsilon=0.5, runs=20, rng=0).Q
+    np.testing.assert_allclose(Q, np.broadcast_to(exact, Q.shape), atol=1e-9)
 
 
 def test_monte_carlo_control_finds_the_way() -> None:
