@@ -43,6 +43,7 @@ from gridrl.tables import Array
 from gridrl.worlds import (
     bandit,
     dyna_maze,
+    maximisation_bias,
     no_slip,
     random_walk,
     short_corridor,
@@ -149,6 +150,19 @@ def test_first_visit_monte_carlo_is_unbiased() -> None:
     unlikely(V, SIXTHS)
 
 
+def test_what_counts_as_a_visit() -> None:
+    # one square that is left with probability 1/4, +1 a step: an episode of T steps is worth T from
+    # its first visit, and (T + ... + 1) / T on average over all its visits
+    stay = MDP([[[0.75, 0.25]], [[0, 1]]], [1, 0], 1.0, terminal=[False, True])
+    first = next(mc_prediction.iterates(stay, [[1], [1]], episodes=1, runs=50, rng=0))
+    every = next(
+        mc_prediction.iterates(stay, [[1], [1]], episodes=1, first_visit=False, runs=50, rng=0)
+    )
+    assert first.lengths.max() > 5
+    np.testing.assert_array_equal(first.V[:, 0], first.lengths)
+    np.testing.assert_allclose(every.V[:, 0], (every.lengths + 1) / 2, rtol=1e-12)
+
+
 @pytest.mark.parametrize("first_visit", [True, False])
 def test_both_kinds_of_monte_carlo_come_close(first_visit: bool) -> None:
     V = mc_prediction(
@@ -248,6 +262,21 @@ def test_off_policy_learners_find_the_best_values(learner: Any) -> None:
     np.testing.assert_allclose(Q.mean(axis=0), exact, atol=0.1)
 
 
+def test_a_second_opinion_is_no_flattery() -> None:
+    # Sutton & Barto 2018, figure 6.5: the share of runs whose greedy action is the mistake, left
+    trap = maximisation_bias()
+    peak = {
+        learner: max(
+            float(f.policy[:, 0, :5].sum(axis=1).mean())
+            for f in learner.iterates(trap, episodes=60, runs=400, rng=0)
+        )
+        for learner in (q_learning, double_q_learning)
+    }
+    # a share of 400 runs deviates by 0.025: these are more than 5 of them apart
+    assert peak[q_learning] > 0.85
+    assert peak[double_q_learning] < 0.72
+
+
 @pytest.mark.parametrize("learner", [sarsa, expected_sarsa])
 def test_on_policy_learners_find_the_best_soft_values(learner: Any) -> None:
     exact = best_soft_values(SLOPE, 0.5)
@@ -303,6 +332,8 @@ def test_regret_is_what_the_pulls_cost_in_expectation(learner: Any) -> None:
 def test_estimates_are_the_means_of_what_was_paid() -> None:
     last = epsilon_greedy_bandit(bandit(MEANS), pulls=2000, epsilon=1.0, runs=300, rng=0)
     unlikely(last.Q, MEANS)
+    # the mean of about 500 pulls of deviation 1
+    np.testing.assert_allclose(last.Q.std(axis=0), 1 / np.sqrt(500), rtol=0.25)
 
 
 def test_exploring_for_ever_costs_epsilon_times_the_gap() -> None:
