@@ -74,10 +74,9 @@ def check_options(world: GridWorld) -> None:
     if np.isin(world.tiles, list(world.walls)).all():
         raise ValueError("text must hold at least one square that is no rock")
     makers: tuple[object, ...] = (slip_to_neighbours, slip_sideways, slip_anywhere, no_slip)
-    absent = set(world.rewards) | set(world.terminal + world.exits)
-    absent -= set(KNOWN) | set(world.tiles.ravel().tolist())
+    absent = set(world.terminal + world.exits) - set(KNOWN) - set(world.tiles.ravel().tolist())
     if absent:
-        raise ValueError(f"tile {min(absent)!r} of rewards, terminal or exits is not on the map")
+        raise ValueError(f"tile {min(absent)!r} of terminal or exits is not on the map")
     if "S" in world.terminal:
         raise ValueError("terminal must not name 'S': the episode would be over at its start")
     if world.slip in makers:

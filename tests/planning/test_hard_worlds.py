@@ -147,14 +147,20 @@ def test_the_start_pays_as_ice_does() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rewards": {"D": 1.0}}, "tile 'D' of rewards, terminal or exits is not on the map"),
-        ({"terminal": "Z"}, "tile 'Z' of rewards, terminal or exits is not on the map"),
+        ({"terminal": "Z"}, "tile 'Z' of terminal or exits is not on the map"),
+        ({"exits": "+"}, r"tile '\+' of terminal or exits is not on the map"),
         ({"terminal": "S"}, "terminal must not name 'S'"),
     ],
 )
 def test_a_typo_does_not_change_the_world(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GridWorld.from_text("S..", **options)  # type: ignore[arg-type]
+
+
+def test_one_list_of_rewards_serves_several_maps() -> None:
+    rewards = {"F": 1.0, "H": -2.0, "D": 0.5}
+    for text in ("S.F", "SD.", "SHF"):
+        assert GridWorld.from_text(text, rewards=rewards).mdp(0.9).R.max() <= 1
 
 
 def test_a_world_in_place_of_a_model_is_named() -> None:
