@@ -1,7 +1,8 @@
 """The model is not known: learning from experience.
 
-Reading order: `lockstep` (many runs at once), `bandits`, `simulation`, `monte_carlo`,
-`importance`, `temporal_difference`, `double_learning`, `traces`, `dyna`.
+Reading order: `lockstep` (many runs at once), `snapshots` (what they know), `bandits`,
+`simulation`, `monte_carlo`, `importance`, `temporal_difference`, `double_learning`, `traces`,
+`dyna`.
 """
 
 from gridrl.learning.bandits import Pull, epsilon_greedy_bandit, ucb
@@ -10,15 +11,8 @@ from gridrl.learning.dyna import dyna_q
 from gridrl.learning.importance import off_policy_mc
 from gridrl.learning.monte_carlo import mc_control, mc_prediction
 from gridrl.learning.simulation import rollout
-from gridrl.learning.temporal_difference import (
-    Control,
-    Prediction,
-    expected_sarsa,
-    q_learning,
-    rms_error,
-    sarsa,
-    td0,
-)
+from gridrl.learning.snapshots import Control, Prediction, rms_error
+from gridrl.learning.temporal_difference import expected_sarsa, q_learning, sarsa, td0
 from gridrl.learning.traces import accumulating, replacing, sarsa_lambda, td_lambda
 
 __all__ = [

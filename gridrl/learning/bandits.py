@@ -17,7 +17,7 @@ import numpy as np
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
-from gridrl.learning.temporal_difference import exploring
+from gridrl.learning.snapshots import exploring
 from gridrl.processes import MDP
 from gridrl.processes.decision import an_mdp
 from gridrl.tables import Array, number, read_only, restore, whole

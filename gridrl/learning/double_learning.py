@@ -11,7 +11,7 @@ import numpy as np
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Rate
-from gridrl.learning.temporal_difference import Control, begin_control, control, exploring
+from gridrl.learning.snapshots import Control, begin_control, control, exploring
 from gridrl.processes import MDP
 from gridrl.tables import best, draw, whole
 

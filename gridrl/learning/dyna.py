@@ -11,7 +11,7 @@ import numpy as np
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
-from gridrl.learning.temporal_difference import Control, control, exploring
+from gridrl.learning.snapshots import Control, control, exploring
 from gridrl.processes import MDP
 from gridrl.tables import Array, Indices, whole
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep
 from gridrl.learning.monte_carlo import Episode
-from gridrl.learning.temporal_difference import Prediction, first_values, prediction
+from gridrl.learning.snapshots import Prediction, first_values, prediction
 from gridrl.planning.bellman import stationary_policy
 from gridrl.processes import MDP
 from gridrl.tables import Array, whole

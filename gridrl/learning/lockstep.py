@@ -67,7 +67,8 @@ class Lockstep:
         self.k, self.t = np.arange(K), 0
         self.returns, self.lengths = np.zeros(K), np.zeros(K, np.intp)
         self._draw()
-        return self._keep(self.starts.draw(np.zeros(K, np.intp), self.chance[0]))
+        s: Indices = self.going_on(self.starts.draw(np.zeros(K, np.intp), self.chance[0]))
+        return s
 
     @property
     def dreams(self) -> Array:
@@ -93,22 +94,14 @@ class Lockstep:
 
     def going_on(self, s: Indices, *others: Indices) -> Any:
         """Drop the runs that are over or out of time; what is left of `s` and `others`, (n,)."""
-        if self.t == self.steps:  # cut off, not terminated
-            self.k = self.k[:0]
-            s, others = s[:0], tuple(other[:0] for other in others)
-        going = ~self.mdp.terminal[s]
-        kept = self._keep(s)
-        return kept if not others else (kept, *(other[going] for other in others))
+        going = ~self.mdp.terminal[s] & (self.t != self.steps)  # cut off is not terminated
+        self.k = self.k[going]
+        self._draw()
+        return s[going] if not others else (s[going], *(other[going] for other in others))
 
     def squeeze(self, values: Any) -> Any:
         """A copy for a snapshot, without the runs' axis if nobody asked for one."""
         return values[0].copy() if self.squeezed else values.copy()
-
-    def _keep(self, s: Indices) -> Indices:
-        going = ~self.mdp.terminal[s]
-        self.k = self.k[going]
-        self._draw()
-        return s[going]
 
     def _draw(self) -> None:
         """Put the next uniforms of every run that goes on into `chance`, (PER_STEP, n)."""

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
-from gridrl.learning.temporal_difference import (
+from gridrl.learning.snapshots import (
     Control,
     Prediction,
     control,
