@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ Mask = NDArray[np.bool_]
 Entries = TypeVar("Entries", bound=np.generic)
 
 SUM_TOLERANCE = 1e-8
+FEW = 8  # outcomes that are gone through one by one
 TIE = 1e-12  # values closer than this, relative to the largest, differ by rounding only
 
 
@@ -284,8 +286,12 @@ def draw(p: Array, uniform: Array) -> Indices:
     >>> draw(np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]), np.array([0.7, 0.999]))
     array([1, 1])
     """
-    cumulative = p.cumsum(axis=-1)
-    return (uniform[..., None] * cumulative[..., -1:] >= cumulative[..., :-1]).sum(axis=-1)
+    if p.shape[1] > FEW:
+        sums = np.add.accumulate(p, axis=1)
+        return np.add.reduce((uniform * sums[:, -1])[:, None] >= sums[:, :-1], axis=1)
+    edges = list(accumulate(p.T))  # outcome by outcome: m sums of n, faster than n sums of m
+    target = uniform * edges[-1]
+    return sum((target >= edge for edge in edges[:-1]), np.zeros(len(p), np.intp))
 
 
 def _entry(name: str, at: tuple[int, ...]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
-from gridrl.learning.snapshots import Control, control, exploring
+from gridrl.learning.snapshots import Control, at, control, exploring
 from gridrl.processes import MDP
 from gridrl.tables import Array, Indices, whole
 
@@ -60,15 +60,15 @@ def dyna_q(
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):
         s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
         while len(k := world.k):
-            a = world.choose(exploring(Q[k, s], eps))
+            a = world.choose(exploring(at(Q, k, s), eps))
             s_next, r = world.step(s, a)
-            delta = r + mdp.gamma * Q[k, s_next].max(axis=1) - Q[k, s, a]
+            delta = r + mdp.gamma * at(Q, k, s_next).max(axis=1) - Q[k, s, a]
             Q[k, s, a] += step_size * delta
             model.remember(k, s * mdp.n_actions + a, s_next, r)
             for uniform in world.dreams:
                 pair, to, paid = model.recall(k, uniform)
                 was = pair // mdp.n_actions, pair % mdp.n_actions
-                target = paid + mdp.gamma * Q[k, to].max(axis=1)
+                target = paid + mdp.gamma * at(Q, k, to).max(axis=1)
                 Q[k, *was] += step_size * (target - Q[k, *was])
             sizes[k] += np.abs(delta)
             s = world.going_on(s_next)

@@ -19,7 +19,7 @@ from gridrl.processes import MDP
 from gridrl.processes.decision import an_mdp
 from gridrl.processes.structure import reachable
 from gridrl.processes.transitions import Sampler, average_over_actions
-from gridrl.tables import Array, Indices, draw, whole
+from gridrl.tables import Array, Indices, draw, number, whole
 
 Rate = float | Callable[[Any], Any]
 Schedule = Callable[[Any], Array]
@@ -55,7 +55,9 @@ class Lockstep:
         self.squeezed, K = runs is None, whole(1 if runs is None else runs, "runs", least=1)
         self.streams = [np.random.default_rng(seed) for seed in _seeds(rng, K)]
         self.numbers = np.empty((K, block, PER_STEP + dreams))
-        self.place = np.full(K, block)
+        self.rows = self.numbers.reshape(K * block, -1)
+        self.row = block * np.arange(1, K + 1)  # of a run's next uniforms: its block is used up
+        self.left = 0  # for so many steps no block is used up
         self.t, self.chance = 0, np.zeros((PER_STEP + dreams, K))
         self.starts, self.moves = Sampler(mdp.start[None]), Sampler(mdp.P)
         self.k = np.arange(K)
@@ -105,11 +107,21 @@ class Lockstep:
 
     def _draw(self) -> None:
         """Put the next uniforms of every run that goes on into `chance`, (PER_STEP, n)."""
-        block = self.numbers.shape[1]
-        for k in self.k[self.place[self.k] == block]:
-            self.numbers[k], self.place[k] = self.streams[k].random(self.numbers.shape[1:]), 0
-        self.chance = self.numbers[self.k, self.place[self.k]].T
-        self.place[self.k] += 1
+        if self.left == 0:
+            self._refill()
+        row = self.row[self.k]
+        self.chance = self.rows.take(row, axis=0).T
+        self.row[self.k] = row + 1
+        self.left -= 1
+
+    def _refill(self) -> None:
+        """Draw a new block for each run that has used up its own, and count the steps to come."""
+        K, block, _ = self.numbers.shape
+        used = self.row - block * np.arange(K)
+        for k in np.flatnonzero(used == block):
+            self.numbers[k], used[k] = self.streams[k].random(self.numbers.shape[1:]), 0
+        self.row = block * np.arange(K) + used
+        self.left = block - int(used.max())
 
 
 def rate(value: Rate, name: str) -> Schedule:
@@ -118,10 +130,12 @@ def rate(value: Rate, name: str) -> Schedule:
     Raises:
         ValueError: it is not in [0, 1], at once for a number, else where it first happens.
     """
-    function = value if callable(value) else lambda count: np.full(np.shape(count), float(value))
+    if not callable(value):
+        constant = np.asarray(number(value, name, 0, 1))
+        return lambda count: constant
 
     def checked(count: Any) -> Array:
-        found = np.asarray(function(count), dtype=np.float64)
+        found = np.asarray(value(count), dtype=np.float64)
         if not ((found >= 0) & (found <= 1)).all():
             bad = found[~((found >= 0) & (found <= 1))].flat[0]
             raise ValueError(f"{name} must be in [0, 1]; it is {bad:g}")

@@ -17,6 +17,7 @@ from gridrl.learning.lockstep import Lockstep, Rate, rate
 from gridrl.learning.snapshots import (
     Control,
     Prediction,
+    at,
     control,
     exploring,
     first_values,
@@ -99,7 +100,7 @@ def mc_control(
         episode, eps = Episode(len(Q)), explore(number)
         s = world.begin()
         while len(k := world.k):
-            a = world.choose(exploring(Q[k, s], eps))
+            a = world.choose(exploring(at(Q, k, s), eps))
             s_next, r = world.step(s, a)
             episode.add(k, s * mdp.n_actions + a, r)
             s = world.going_on(s_next)

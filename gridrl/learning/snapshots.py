@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from gridrl.learning.lockstep import Lockstep, Rate, Schedule, rate
 from gridrl.planning.policies import greedy
 from gridrl.processes import MDP
-from gridrl.tables import Array, best, number, read_only, restore
+from gridrl.tables import Array, Indices, best, number, read_only, restore
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +113,16 @@ def begin_control(
     return world, Q, np.zeros_like(Q), rate(alpha, "alpha"), rate(epsilon, "epsilon")
 
 
+def at(Q: Array, k: Indices, s: Indices) -> Array:
+    """Q(s,.) of the runs k in their states s, (n, A), stored action by action: that is fast."""
+    K, S, A = Q.shape
+    return np.asfortranarray(Q.reshape(K * S, A).take(k * S + s, axis=0))
+
+
 def exploring(Q: Array, epsilon: Array) -> Array:
     """epsilon / A, and the rest evenly over the best: ties are broken at random, (K, A)."""
     top = best(Q)
-    return (1 - epsilon) * top / top.sum(axis=1, keepdims=True) + epsilon / Q.shape[1]
+    return top * ((1 - epsilon) / top.sum(axis=1, keepdims=True)) + epsilon / Q.shape[1]
 
 
 def prediction(world: Lockstep, V: Array, sizes: Array) -> Prediction:

@@ -21,6 +21,7 @@ from gridrl.learning.lockstep import Lockstep, Rate, rate
 from gridrl.learning.snapshots import (
     Control,
     Prediction,
+    at,
     begin_control,
     control,
     exploring,
@@ -104,10 +105,10 @@ def sarsa(
     world, Q, N, step_size, explore = begin_control(mdp, alpha, epsilon, steps, runs, rng)
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):
         s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
-        a = world.choose(exploring(Q[world.k, s], eps))
+        a = world.choose(exploring(at(Q, world.k, s), eps))
         while len(k := world.k):
             s_next, r = world.step(s, a)
-            a_next = world.choose_next(exploring(Q[k, s_next], eps))
+            a_next = world.choose_next(exploring(at(Q, k, s_next), eps))
             N[k, s, a] += 1
             delta = r + mdp.gamma * Q[k, s_next, a_next] - Q[k, s, a]
             Q[k, s, a] += step_size(N[k, s, a]) * delta
@@ -135,9 +136,10 @@ def expected_sarsa(
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):
         s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
         while len(k := world.k):
-            a = world.choose(exploring(Q[k, s], eps))
+            a = world.choose(exploring(at(Q, k, s), eps))
             s_next, r = world.step(s, a)
-            ahead = (exploring(Q[k, s_next], eps) * Q[k, s_next]).sum(axis=1)
+            Q_next = at(Q, k, s_next)
+            ahead = (exploring(Q_next, eps) * Q_next).sum(axis=1)
             N[k, s, a] += 1
             delta = r + mdp.gamma * ahead - Q[k, s, a]
             Q[k, s, a] += step_size(N[k, s, a]) * delta
@@ -180,10 +182,10 @@ def q_learning(
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):
         s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
         while len(k := world.k):
-            a = world.choose(exploring(Q[k, s], eps))
+            a = world.choose(exploring(at(Q, k, s), eps))
             s_next, r = world.step(s, a)
             N[k, s, a] += 1
-            delta = r + mdp.gamma * Q[k, s_next].max(axis=1) - Q[k, s, a]
+            delta = r + mdp.gamma * at(Q, k, s_next).max(axis=1) - Q[k, s, a]
             Q[k, s, a] += step_size(N[k, s, a]) * delta
             sizes[k] += np.abs(delta)
             s = world.going_on(s_next)

@@ -18,6 +18,7 @@ from gridrl.learning.lockstep import Lockstep, Rate, rate
 from gridrl.learning.snapshots import (
     Control,
     Prediction,
+    at,
     begin_control,
     control,
     exploring,
@@ -121,10 +122,10 @@ def sarsa_lambda(
     fade = mdp.gamma * number(lambda_, "lambda_", 0, 1)
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):
         s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
-        a, e = world.choose(exploring(Q[world.k, s], eps)), np.zeros_like(Q)
+        a, e = world.choose(exploring(at(Q, world.k, s), eps)), np.zeros_like(Q)
         while len(k := world.k):
             s_next, r = world.step(s, a)
-            a_next = world.choose_next(exploring(Q[k, s_next], eps))
+            a_next = world.choose_next(exploring(at(Q, k, s_next), eps))
             N[k, s, a] += 1
             delta = r + mdp.gamma * Q[k, s_next, a_next] - Q[k, s, a]
             e[k] *= fade

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array, eye_array, issparse
 from scipy.sparse.linalg import splu
 
 from gridrl.tables import (
+    FEW,
     Array,
     Indices,
     Mask,
@@ -157,20 +158,40 @@ def solve_linear(P: Chain, b: Array, *, gamma: float = 1.0) -> Array:
 
 
 class Sampler:
-    """Draws s' for any rows of a table at once, by a search in its running sum."""
+    """Draws s' for any rows of a table at once, by a search in its running sum.
+
+    Where no row leads to more than a few states, the search is a comparison with each of them.
+    """
 
     def __init__(self, P: Transitions | Chain) -> None:
         matrix = stacked(P).copy()
         matrix.eliminate_zeros()
-        self.first, self.next = matrix.indptr, matrix.indices
+        self.first, self.next = matrix.indptr, matrix.indices.astype(np.intp)
         self.total = np.concatenate([[0.0], matrix.data.cumsum()])
+        width = int(np.diff(self.first).max())
+        self.edges = self._edges(matrix, width) if width <= FEW else None
 
     def draw(self, rows: Indices, uniform: Array) -> Indices:
         """Return the next state for each of `rows` (n,), given uniform numbers in [0, 1), (n,)."""
-        low, high = self.first[rows], self.first[rows + 1]
+        low = self.first[rows]
+        if self.edges is not None:
+            edges = self.edges[:, rows]
+            return self.next[low + np.add.reduce(uniform >= edges, axis=0)]
+        high = self.first[rows + 1]
         target = self.total[low] + uniform * (self.total[high] - self.total[low])
         found = np.searchsorted(self.total, target, side="right") - 1
-        return self.next[np.clip(found, low, high - 1)].astype(np.intp)
+        return self.next[np.clip(found, low, high - 1)]
+
+    def _edges(self, matrix: csr_array, width: int) -> Array:
+        """Where each outcome of a row ends in [0, 1), all but the last, (width - 1, rows)."""
+        count = np.diff(self.first)
+        row = np.repeat(np.arange(len(count)), count)
+        p = np.zeros((width, len(count)))
+        p[np.arange(len(row)) - self.first[row], row] = matrix.data
+        edges = p.cumsum(axis=0)
+        edges /= np.where(count > 0, edges[-1], 1.0)
+        edges[np.arange(width)[:, None] >= count - 1] = np.inf  # the last outcome, and none
+        return edges[:-1]
 
 
 def _absorbing(P: Array, terminal: Mask) -> Array:

@@ -301,8 +301,8 @@ class GridWorld:
         stay[self._of_states(self._exit_squares, 0.0)] = self.n_states - 1
         return np.column_stack([self.landing, stay])
 
-    def _with_fees(self, p: Array) -> RewardDistribution:
-        """Pr(r|s,a,s'), r the squares' reward and the fee of the direction that one went."""
+    def _with_fees(self, p: Array) -> RewardDistribution | Array:
+        """r(s,a,s'), the square's reward and the fee of the direction one went, or its Pr(r|...)."""
         to, square = self._outcomes, self._square_reward
         paid = square.values[to if square.on_arrival else 0 * to + np.arange(len(to))[:, None]]
         if self.fees is not None:
@@ -313,6 +313,8 @@ class GridWorld:
         s, a, d = np.nonzero(p)
         np.add.at(joint, (s, a, to[s, d], which[s, d]), p[s, a, d])
         joint[joint.sum(axis=3) == 0, np.searchsorted(values, 0.0)] = 1  # steps that are never made
+        if ((joint > 0).sum(axis=3) == 1).all():  # the step says what is paid
+            return values[joint.argmax(axis=3)]
         return RewardDistribution(values, joint / joint.sum(axis=3, keepdims=True))
 
     # --- looking at it ------------------------------------------------------------------------
