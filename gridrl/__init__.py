@@ -39,12 +39,19 @@ CHAPTERS = {
     "planning": "AverageReward FiniteHorizon Sweep action_values advantages average_reward"
     " backward_induction deterministic_policy discounted_return enumerate_trajectories"
     " epsilon_greedy expected_return explain_backup gae gauss_seidel greedy lambda_returns"
-    " linear_program modified_policy_iteration occupancy policy_evaluation policy_iteration"
-    " prioritized_sweeping q_values regret returns_to_go softmax_policy state_values"
-    " trajectory_probability uniform_policy value_iteration",
-    "learning": "Control Prediction Pull accumulating double_q_learning dyna_q"
-    " epsilon_greedy_bandit expected_sarsa mc_control mc_prediction off_policy_mc q_learning"
-    " replacing rms_error rollout sarsa sarsa_lambda td0 td_lambda ucb",
+    " linear_program modified_policy_iteration n_step_advantages occupancy policy_evaluation"
+    " policy_iteration prioritized_sweeping q_values regret returns_to_go softmax_policy"
+    " state_values trajectory_probability uniform_policy value_iteration",
+    "learning": "Ascent Control Moments PPOSettings Prediction Pull SampledProcess Update"
+    " accumulating actor_critic behaviour_cloning beta_posterior clipped_surrogate"
+    " clipped_surrogate_gradient double_q_learning dyna_q epsilon_greedy_bandit"
+    " exact_moments exact_policy_gradient exact_returns expected_sarsa explain_update"
+    " fisher_information gaussian_posterior gradient_estimates gradient_variance"
+    " imitation_drift mc_control mc_exploring_starts mc_prediction mean_baseline"
+    " n_step_sarsa n_step_td naive_gradient natural_policy_gradient off_policy_mc"
+    " optimal_baseline potential_shaping ppo q_learning reinforce replacing replay"
+    " reward_to_go rms_error rollout sarsa sarsa_lambda td0 td_lambda thompson ucb"
+    " value_baseline whole_return",
     "plot": "",
 }
 _HOME = {name: chapter for chapter, names in CHAPTERS.items() for name in names.split()}

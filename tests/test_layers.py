@@ -19,6 +19,8 @@ ORDER = [
     "planning",
     "learning",
     "plot",
+    "envs",
+    "experiments",
     "demo",
 ]
 ONLY_IN = {"matplotlib": {"plot", "demo"}, "gymnasium": {"envs"}, "ipywidgets": {"plot", "humans"}}

@@ -78,7 +78,7 @@ def epsilon_greedy_bandit(
         ValueError: more states than one, no pulls, epsilon outside [0, 1].
     """
     explore = rate(epsilon, "epsilon")
-    return _play(bandit, pulls, runs, rng, lambda Q, N, t: exploring(Q, explore(t)), initial)
+    return _play(bandit, pulls, runs, rng, lambda Q, N, t, _: exploring(Q, explore(t)), initial)
 
 
 @algorithm
@@ -109,7 +109,7 @@ def ucb(
     """
     c = number(c, "c", 0)
 
-    def choose(Q: Array, N: Array, t: int) -> Array:
+    def choose(Q: Array, N: Array, t: int, _: Array) -> Array:
         bonus = c * np.sqrt(np.log(t) / np.maximum(N, 1))
         untried = (N == 0).any(axis=1, keepdims=True)
         return exploring(np.where(untried, (N == 0).astype(float), Q + bonus), np.zeros(()))
@@ -117,24 +117,87 @@ def ucb(
     return _play(bandit, pulls, runs, rng, choose, 0.0)
 
 
+def gaussian_posterior(Q: Array, N: Array, uniform: Array) -> Array:
+    """Draw mu_a ~ N(N Q / (N + 1), 1 / (N + 1)): rewards of variance 1, a prior N(0, 1), (K, A).
+
+    [Russo et al. 2018, A Tutorial on Thompson Sampling, sec. 4; Agrawal & Goyal 2013]
+    """
+    from scipy.special import ndtri
+
+    return (N * Q + np.sqrt(N + 1) * ndtri(uniform)) / (N + 1)
+
+
+def beta_posterior(Q: Array, N: Array, uniform: Array) -> Array:
+    """Draw mu_a ~ Beta(1 + N Q, 1 + N (1 - Q)): rewards 0 or 1, a uniform prior, (K, A).
+
+    [Russo et al. 2018, A Tutorial on Thompson Sampling, sec. 3]
+
+    Raises:
+        ValueError: a mean outside [0, 1]: rewards were not 0 or 1.
+    """
+    from scipy.special import betaincinv
+
+    if ((Q < 0) | (Q > 1)).any():
+        k, a = np.argwhere((Q < 0) | (Q > 1))[0]
+        raise ValueError(f"rewards must be 0 or 1 here; their mean for arm {a} is {Q[k, a]:g}")
+    return np.asarray(betaincinv(1 + N * Q, 1 + N * (1 - Q), uniform))
+
+
+@algorithm
+def thompson(
+    bandit: MDP,
+    *,
+    pulls: int,
+    posterior: Callable[[Array, Array, Array], Array] = gaussian_posterior,
+    runs: int | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> Iterator[Pull]:
+    """Draw a world from the posterior, and do what is best in it.  [Thompson 1933]
+
+    An arm is pulled as often as it is likely to be the best.
+
+    >>> from gridrl.worlds import bandit
+    >>> last = thompson(bandit([0.0, 1.0]), pulls=1000, runs=100, rng=0)
+    >>> bool((last.counts[:, 1] > 850).all())
+    True
+
+    Args:
+        bandit: a decision process with one state.
+        pulls: how many; one snapshot each.
+        posterior: `gaussian_posterior`, `beta_posterior`, or another function of Q, N (K, A) and
+            uniform numbers (K, A) that draws each arm's mean.
+        runs: learners at once; None is one, without the axis.
+        rng: a seed, a Generator, or None for fresh chance.
+
+    Raises:
+        ValueError: more states than one, no pulls, rewards that the posterior does not know.
+    """
+
+    def choose(Q: Array, N: Array, t: int, uniform: Array) -> Array:
+        return exploring(posterior(Q, N, uniform), np.zeros(()))
+
+    return _play(bandit, pulls, runs, rng, choose, 0.0, dreams=an_mdp(bandit).n_actions)
+
+
 def _play(
     bandit: MDP,
     pulls: int,
     runs: int | None,
     rng: int | np.random.Generator | None,
-    choose: Callable[[Array, Array, int], Array],
+    choose: Callable[[Array, Array, int, Array], Array],
     initial: float,
+    dreams: int = 0,
 ) -> Iterator[Pull]:
     """Pull, and Q(a) <- Q(a) + [r - Q(a)] / N(a).  [Sutton & Barto 2018, sec. 2.4]"""
     if an_mdp(bandit).n_states != 1:
         raise ValueError(f"bandit must have one state; it has {bandit.n_states}")
     pulls = whole(pulls, "pulls", least=1)
-    world, mean = Lockstep(bandit, runs, rng, steps=pulls + 1), bandit.R[0]
+    world, mean = Lockstep(bandit, runs, rng, pulls + 1, dreams=dreams), bandit.R[0]
     Q = np.full((len(world.streams), len(mean)), number(initial, "initial"))
     N, regret, s = np.zeros_like(Q), np.zeros(len(Q)), world.begin()
     k, squeeze = world.k, world.squeeze
     for t in range(1, pulls + 1):
-        a = world.choose(choose(Q, N, t))
+        a = world.choose(choose(Q, N, t, world.dreams.T))
         s_next, r = world.step(s, a)
         N[k, a] += 1
         Q[k, a] += (r - Q[k, a]) / N[k, a]

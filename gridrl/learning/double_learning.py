@@ -11,14 +11,14 @@ import numpy as np
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Rate
+from gridrl.learning.outside import World
 from gridrl.learning.snapshots import Control, begin_control, control, exploring
-from gridrl.processes import MDP
 from gridrl.tables import best, draw, whole
 
 
 @algorithm
 def double_q_learning(
-    mdp: MDP,
+    mdp: World,
     *,
     episodes: int,
     alpha: Rate = 0.1,

@@ -11,14 +11,14 @@ import numpy as np
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
+from gridrl.learning.outside import World
 from gridrl.learning.snapshots import Control, at, control, exploring
-from gridrl.processes import MDP
 from gridrl.tables import Array, Indices, whole
 
 
 @algorithm
 def dyna_q(
-    mdp: MDP,
+    mdp: World,
     *,
     episodes: int,
     planning: int = 10,
@@ -55,8 +55,8 @@ def dyna_q(
     dreams = whole(planning, "planning", least=0)
     world = Lockstep(mdp, runs, rng, steps, dreams=dreams)
     step_size, explore = float(rate(alpha, "alpha")(1)), rate(epsilon, "epsilon")
-    Q = np.zeros((len(world.streams), *mdp.R.shape))
-    model = _Model(len(Q), mdp.R.size)
+    Q = np.zeros((len(world.streams), mdp.n_states, mdp.n_actions))
+    model = _Model(len(Q), Q[0].size)
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):
         s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
         while len(k := world.k):

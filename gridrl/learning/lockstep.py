@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from gridrl.processes import MDP
+from gridrl.learning.outside import SampledProcess, Tables, Trial, World
 from gridrl.processes.decision import an_mdp
 from gridrl.processes.structure import reachable
-from gridrl.processes.transitions import Sampler, average_over_actions
+from gridrl.processes.transitions import average_over_actions
 from gridrl.tables import Array, Indices, draw, number, whole
 
 Rate = float | Callable[[Any], Any]
@@ -30,7 +30,7 @@ class Lockstep:
     """The world as K learners meet it, episode after episode.
 
     Args:
-        mdp: what they act in.
+        mdp: what they act in, known by tables or only by trying.
         runs: K; None is one run, whose axis `squeeze` drops.
         rng: a seed, a Generator (which gives one), or None for fresh chance.
         steps: time limit of an episode; None needs an end that can be reached from everywhere.
@@ -38,12 +38,13 @@ class Lockstep:
         block: for how many steps a run draws its uniforms at once.
 
     Raises:
-        ValueError: no time limit, and states from which no end is reachable; they are named.
+        ValueError: no time limit, and states from which no end is reachable; they are named. Many
+            runs in a world that can only be tried.
     """
 
     def __init__(
         self,
-        mdp: MDP,
+        mdp: World,
         runs: int | None,
         rng: int | np.random.Generator | None,
         steps: int | None,
@@ -51,16 +52,19 @@ class Lockstep:
         dreams: int = 0,
         block: int = 256,
     ) -> None:
-        self.mdp, self.steps = an_mdp(mdp), _time_limit(mdp, steps)
+        self.mdp = mdp if isinstance(mdp, SampledProcess) else an_mdp(mdp)
+        self.steps = _time_limit(mdp, steps)
         self.squeezed, K = runs is None, whole(1 if runs is None else runs, "runs", least=1)
-        self.streams = [np.random.default_rng(seed) for seed in _seeds(rng, K)]
+        seeds = _seeds(rng, K)
+        self.streams = [np.random.default_rng(seed) for seed in seeds]
+        self.source = _source(mdp, runs, seeds[0])
         self.numbers = np.empty((K, block, PER_STEP + dreams))
         self.rows = self.numbers.reshape(K * block, -1)
         self.row = block * np.arange(1, K + 1)  # of a run's next uniforms: its block is used up
         self.left = 0  # for so many steps no block is used up
         self.t, self.chance = 0, np.zeros((PER_STEP + dreams, K))
-        self.starts, self.moves = Sampler(mdp.start[None]), Sampler(mdp.P)
-        self.k = np.arange(K)
+        self.opening = np.zeros(K)  # a uniform for what the first state shows
+        self.k, self.terminal = np.arange(K), mdp.terminal
         self.returns, self.lengths = np.zeros(K), np.zeros(K, np.intp)
 
     def begin(self) -> Indices:
@@ -69,7 +73,8 @@ class Lockstep:
         self.k, self.t = np.arange(K), 0
         self.returns, self.lengths = np.zeros(K), np.zeros(K, np.intp)
         self._draw()
-        s: Indices = self.going_on(self.starts.draw(np.zeros(K, np.intp), self.chance[0]))
+        first, self.opening = self.source.first(self.chance[0]), self.chance[3]
+        s: Indices = self.going_on(first)
         return s
 
     @property
@@ -87,8 +92,7 @@ class Lockstep:
 
     def step(self, s: Indices, a: Indices) -> tuple[Indices, Array]:
         """Draw s' and r for each run."""
-        s_next = self.moves.draw(s * self.mdp.n_actions + a, self.chance[1])
-        r = self.mdp.payment.draw(s, a, s_next, self.chance[2])
+        s_next, r = self.source.next(s, a, self.chance[1:3])
         self.returns[self.k] += self.mdp.gamma**self.t * r
         self.lengths[self.k] += 1
         self.t += 1
@@ -96,7 +100,8 @@ class Lockstep:
 
     def going_on(self, s: Indices, *others: Indices) -> Any:
         """Drop the runs that are over or out of time; what is left of `s` and `others`, (n,)."""
-        going = ~self.mdp.terminal[s] & (self.t != self.steps)  # cut off is not terminated
+        in_time = self.t != self.steps and not self.source.cut  # cut off is not terminated
+        going = ~self.terminal[s] & in_time
         self.k = self.k[going]
         self._draw()
         return s[going] if not others else (s[going], *(other[going] for other in others))
@@ -124,30 +129,40 @@ class Lockstep:
         self.left = block - int(used.max())
 
 
-def rate(value: Rate, name: str) -> Schedule:
+def rate(value: Rate, name: str, high: float = 1.0) -> Schedule:
     """A step size or an exploration rate as a function of a count: a number is constant.
 
     Raises:
-        ValueError: it is not in [0, 1], at once for a number, else where it first happens.
+        ValueError: it is not in [0, high], at once for a number, else where it first happens.
     """
     if not callable(value):
-        constant = np.asarray(number(value, name, 0, 1))
+        constant = np.asarray(number(value, name, 0, high))
         return lambda count: constant
 
     def checked(count: Any) -> Array:
         found = np.asarray(value(count), dtype=np.float64)
-        if not ((found >= 0) & (found <= 1)).all():
-            bad = found[~((found >= 0) & (found <= 1))].flat[0]
-            raise ValueError(f"{name} must be in [0, 1]; it is {bad:g}")
+        if not (fine := (found >= 0) & (found <= high)).all():
+            bad = found[~fine].flat[0]
+            raise ValueError(f"{name} must be in [0, {high:g}]; it is {bad:g}")
         return found
 
     checked(np.ones(1))
     return checked
 
 
-def _time_limit(mdp: MDP, steps: int | None) -> int | None:
+def _source(mdp: World, runs: int | None, seed: np.random.SeedSequence) -> Tables | Trial:
+    if not isinstance(mdp, SampledProcess):
+        return Tables(mdp)
+    if runs is not None:
+        raise ValueError(f"runs must be None where a world can only be tried; it is {runs}")
+    return Trial(mdp, int(seed.generate_state(1)[0]))
+
+
+def _time_limit(mdp: World, steps: int | None) -> int | None:
     if steps is not None:
-        return whole(steps, "steps", least=1)
+        whole(steps, "steps", least=1)
+    if steps is not None or isinstance(mdp, SampledProcess):
+        return steps
     anything = np.full(mdp.R.shape, 1 / mdp.n_actions)
     edges = average_over_actions(mdp.P, anything)
     lost = np.flatnonzero(~reachable(edges.T, np.flatnonzero(mdp.terminal)))

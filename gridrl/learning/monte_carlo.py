@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
+from gridrl.learning.outside import World, policy_of
 from gridrl.learning.snapshots import (
     Control,
     Prediction,
@@ -23,14 +24,15 @@ from gridrl.learning.snapshots import (
     first_values,
     prediction,
 )
-from gridrl.planning.bellman import stationary_policy
+from gridrl.planning.endings import stays_for_ever
 from gridrl.processes import MDP
-from gridrl.tables import Array, Indices, whole
+from gridrl.processes.decision import an_mdp
+from gridrl.tables import Array, Indices, distributions, table, whole
 
 
 @algorithm
 def mc_prediction(
-    mdp: MDP,
+    mdp: World,
     policy: ArrayLike,
     *,
     episodes: int,
@@ -60,7 +62,7 @@ def mc_prediction(
     Raises:
         ValueError: no episodes, no end and no time limit.
     """
-    world, pi = Lockstep(mdp, runs, rng, steps), stationary_policy(mdp, policy)
+    world, pi = Lockstep(mdp, runs, rng, steps), policy_of(mdp, policy)
     V = first_values(world, 0.0)
     N = np.zeros_like(V)
     for _ in range(whole(episodes, "episodes", least=1)):
@@ -76,7 +78,7 @@ def mc_prediction(
 
 @algorithm
 def mc_control(
-    mdp: MDP,
+    mdp: World,
     *,
     episodes: int,
     epsilon: Rate = 0.1,
@@ -94,7 +96,7 @@ def mc_control(
     Args, Raises: as `q_learning`, without alpha.
     """
     world, explore = Lockstep(mdp, runs, rng, steps), rate(epsilon, "epsilon")
-    Q = np.zeros((len(world.streams), *mdp.R.shape))
+    Q = np.zeros((len(world.streams), mdp.n_states, mdp.n_actions))
     N, pairs = np.zeros_like(Q), (len(Q), -1)
     for number in range(1, whole(episodes, "episodes", least=1) + 1):
         episode, eps = Episode(len(Q)), explore(number)
@@ -105,6 +107,60 @@ def mc_control(
             episode.add(k, s * mdp.n_actions + a, r)
             s = world.going_on(s_next)
         sizes = episode.average_into(Q.reshape(pairs), N.reshape(pairs), mdp.gamma)
+        yield control(world, Q, sizes)
+
+
+@algorithm
+def mc_exploring_starts(
+    mdp: MDP,
+    *,
+    episodes: int,
+    starts: ArrayLike | None = None,
+    steps: int | None = None,
+    runs: int | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> Iterator[Control]:
+    """Q(s,a) <- the mean of the returns after first visits, acting greedily but for the start.
+
+    Every episode begins with a pair (s, a) drawn from `starts`, and goes on with the greedy policy
+    of the moment: it explores by where it begins.  [Monte Carlo ES, sec. 5.3]
+
+    >>> from gridrl.worlds import sutton_4x4
+    >>> mc_exploring_starts(sutton_4x4().mdp(gamma=1), episodes=50, steps=50, runs=10, rng=0)
+    Control(16 states, 4 actions, 10 runs)
+
+    Args:
+        mdp: the world.
+        episodes: how many; one snapshot each.
+        starts: Pr(s_0, a_0), (S, A), not 0 where one can act; None is uniform over those pairs.
+        steps: time limit of an episode, whose return is then cut short. A greedy policy may go
+            round in circles: None is refused unless every policy ends.
+        runs: learners at once; None is one, without the axis.
+        rng: a seed, a Generator, or None for fresh chance.
+
+    Raises:
+        ValueError: a pair that is never a start (it is named); no episodes; no time limit, and a
+            policy that never ends from some state (it is named).
+    """
+    pairs = _exploring_starts(mdp, starts)
+    if steps is None and (loops := stays_for_ever(mdp)).any():
+        raise ValueError(
+            "steps must be given: there is a policy that never ends from states"
+            f" {mdp.named(np.flatnonzero(loops))}, and a greedy one may be it"
+        )
+    world = Lockstep(mdp.replace(start=pairs.sum(axis=1)), runs, rng, steps)
+    first = pairs / np.where(mdp.terminal, 1.0, pairs.sum(axis=1))[:, None]  # Pr(a_0|s_0)
+    Q = np.zeros((len(world.streams), *mdp.R.shape))
+    N, rows = np.zeros_like(Q), (len(Q), -1)
+    for _ in range(whole(episodes, "episodes", least=1)):
+        episode, s = Episode(len(Q)), world.begin()
+        a = world.choose(first[s])
+        while len(k := world.k):
+            s_next, r = world.step(s, a)
+            episode.add(k, s * mdp.n_actions + a, r)
+            a_next = world.choose_next(exploring(at(Q, k, s_next), np.zeros(())))
+            s, a = world.going_on(s_next, a_next)
+        sizes = episode.average_into(Q.reshape(rows), N.reshape(rows), mdp.gamma)
         yield control(world, Q, sizes)
 
 
@@ -143,3 +199,20 @@ class Episode:
             first.append(~seen[k, visited])
             seen[k, visited] = True
         return first
+
+
+def _exploring_starts(mdp: MDP, starts: ArrayLike | None) -> Array:
+    """Pr(s_0, a_0), (S, A), checked: every pair where one can act has a chance."""
+    acts = ~an_mdp(mdp).terminal
+    if starts is None:
+        return np.repeat(acts[:, None] / (acts.sum() * mdp.n_actions), mdp.n_actions, axis=1)
+    pairs = table(starts, "starts", mdp.R.shape)
+    distributions(pairs.ravel(), "starts, all of it,")
+    missing = np.argwhere((pairs == 0) & acts[:, None])
+    if len(missing):
+        s, a = missing[0]
+        raise ValueError(
+            f"starts must give every pair a chance; starts[{s}, {a}] is 0:"
+            f" {mdp.action_labels[a]!r} in state {mdp.labels[s]} is never explored"
+        )
+    return pairs

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gridrl.learning.outside import World
 from gridrl.processes import MDP, POMDP, Trajectories
 from gridrl.processes.decision import an_mdp, policy_table
 from gridrl.processes.transitions import Sampler
@@ -41,7 +42,7 @@ def rollout(
         TypeError, ValueError: a policy that is none, or is too short; no episodes; no steps.
     """
     n, T = whole(episodes, "episodes", least=1), whole(steps, "steps", least=1)
-    model, chance = mdp.mdp if isinstance(mdp, POMDP) else an_mdp(mdp), generator(rng)
+    model, chance = an_mdp(behind(mdp)[0]), generator(rng)
     moves, pi = Sampler(model.P), _policies(mdp, policy, T)
     s = np.empty((n, T + 1), np.intp)
     a, r, seen = np.full((n, T), -1), np.zeros((n, T)), np.zeros((n, T + 1), np.intp)
@@ -58,11 +59,18 @@ def rollout(
     return Trajectories(s, a, r, lengths, ended, seen if isinstance(mdp, POMDP) else None)
 
 
+def behind(mdp: World | POMDP) -> tuple[World, Array | None]:
+    """The process behind what is seen, and Pr(o|s), (S, Z); None where states are seen."""
+    if not isinstance(mdp, POMDP):
+        return mdp, None
+    if mdp.O.ndim == 3:
+        raise ValueError("mdp must show something in every state, O[s', o], to be acted in")
+    return mdp.mdp, mdp.O
+
+
 def _policies(mdp: MDP | POMDP, policy: ArrayLike, steps: int) -> Array:
     """The policy as a table a time, (1 or T, S or Z, A)."""
     if isinstance(mdp, POMDP):
-        if mdp.O.ndim == 3:
-            raise ValueError("mdp must show something in every state, O[s', o], to be acted in")
         return distributions(policy, "policy", (mdp.n_observations, mdp.n_actions))[None]
     pi = policy_table(mdp, policy)
     if pi.ndim == 3 and len(pi) < steps:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.learning.lockstep import Lockstep, Rate, Schedule, rate
+from gridrl.learning.outside import World
 from gridrl.planning.policies import greedy
-from gridrl.processes import MDP
 from gridrl.tables import Array, Indices, best, number, read_only, restore
 
 
@@ -95,12 +95,12 @@ def rms_error(estimate: ArrayLike, exact: ArrayLike) -> Array:
 
 def first_values(world: Lockstep, initial: float) -> Array:
     """V before the first episode: `initial`, and 0 where an episode is over, (K, S)."""
-    V = np.where(world.mdp.terminal, 0.0, number(initial, "initial"))
+    V = np.where(world.terminal, 0.0, number(initial, "initial"))
     return np.tile(V, (len(world.streams), 1))
 
 
 def begin_control(
-    mdp: MDP,
+    mdp: World,
     alpha: Rate,
     epsilon: Rate,
     steps: int | None,
@@ -109,7 +109,7 @@ def begin_control(
 ) -> tuple[Lockstep, Array, Array, Schedule, Schedule]:
     """What every control learner starts with: the world, Q = 0, no visits, alpha and epsilon."""
     world = Lockstep(mdp, runs, rng, steps)
-    Q = np.zeros((len(world.streams), *mdp.R.shape))
+    Q = np.zeros((len(world.streams), mdp.n_states, mdp.n_actions))
     return world, Q, np.zeros_like(Q), rate(alpha, "alpha"), rate(epsilon, "epsilon")
 
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
+from gridrl.learning.outside import World, policy_of
 from gridrl.learning.snapshots import (
     Control,
     Prediction,
@@ -28,14 +29,12 @@ from gridrl.learning.snapshots import (
     first_values,
     prediction,
 )
-from gridrl.planning.bellman import stationary_policy
-from gridrl.processes import MDP
 from gridrl.tables import whole
 
 
 @algorithm
 def td0(
-    mdp: MDP,
+    mdp: World,
     policy: ArrayLike,
     *,
     episodes: int,
@@ -67,7 +66,7 @@ def td0(
     Raises:
         ValueError: alpha outside [0, 1], no episodes, no end and no time limit.
     """
-    world, pi = Lockstep(mdp, runs, rng, steps), stationary_policy(mdp, policy)
+    world, pi = Lockstep(mdp, runs, rng, steps), policy_of(mdp, policy)
     step_size, V = rate(alpha, "alpha"), first_values(world, initial)
     N = np.zeros_like(V)
     for _ in range(whole(episodes, "episodes", least=1)):
@@ -84,7 +83,7 @@ def td0(
 
 @algorithm
 def sarsa(
-    mdp: MDP,
+    mdp: World,
     *,
     episodes: int,
     alpha: Rate = 0.1,
@@ -119,7 +118,7 @@ def sarsa(
 
 @algorithm
 def expected_sarsa(
-    mdp: MDP,
+    mdp: World,
     *,
     episodes: int,
     alpha: Rate = 0.1,
@@ -150,7 +149,7 @@ def expected_sarsa(
 
 @algorithm
 def q_learning(
-    mdp: MDP,
+    mdp: World,
     *,
     episodes: int,
     alpha: Rate = 0.1,

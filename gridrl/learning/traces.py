@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep, Rate, rate
+from gridrl.learning.outside import World, policy_of
 from gridrl.learning.snapshots import (
     Control,
     Prediction,
@@ -25,8 +26,6 @@ from gridrl.learning.snapshots import (
     first_values,
     prediction,
 )
-from gridrl.planning.bellman import stationary_policy
-from gridrl.processes import MDP
 from gridrl.tables import Array, number, whole
 
 Traces = Callable[[Array], Array]
@@ -44,7 +43,7 @@ def replacing(e: Array) -> Array:
 
 @algorithm
 def td_lambda(
-    mdp: MDP,
+    mdp: World,
     policy: ArrayLike,
     *,
     episodes: int,
@@ -79,7 +78,7 @@ def td_lambda(
     Raises:
         ValueError: alpha or lambda outside [0, 1], no episodes, no end and no time limit.
     """
-    world, pi = Lockstep(mdp, runs, rng, steps), stationary_policy(mdp, policy)
+    world, pi = Lockstep(mdp, runs, rng, steps), policy_of(mdp, policy)
     step_size, fade = rate(alpha, "alpha"), mdp.gamma * number(lambda_, "lambda_", 0, 1)
     V = first_values(world, initial)
     N = np.zeros_like(V)
@@ -99,7 +98,7 @@ def td_lambda(
 
 @algorithm
 def sarsa_lambda(
-    mdp: MDP,
+    mdp: World,
     *,
     episodes: int,
     lambda_: float,

@@ -42,6 +42,7 @@ from gridrl.planning.returns import (
     enumerate_trajectories,
     gae,
     lambda_returns,
+    n_step_advantages,
     returns_to_go,
     trajectory_probability,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "lambda_returns",
     "linear_program",
     "modified_policy_iteration",
+    "n_step_advantages",
     "occupancy",
     "policy_evaluation",
     "policy_iteration",

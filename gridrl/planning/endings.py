@@ -97,6 +97,11 @@ def can_rest(mdp: MDP) -> Mask:
     return _can_stay(mdp, np.ones(mdp.n_states, bool), pays_nothing(mdp))
 
 
+def stays_for_ever(mdp: MDP) -> Mask:
+    """Say from which states some policy can keep clear of every end, (S,)."""
+    return _can_stay(mdp, ~mdp.terminal, np.ones(mdp.R.shape, bool))
+
+
 def refuse_endless_loops(mdp: MDP, V: Array, Q: Array) -> None:
     """Raise where, at gamma = 1, going round for ever comes to nothing and beats every end.
 

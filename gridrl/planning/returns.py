@@ -10,7 +10,6 @@ Schulman et al. (2016), arXiv:1506.02438, section 3.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -78,6 +77,24 @@ def gae(rewards: ArrayLike, values: ArrayLike, gamma: float, lambda_: float) -> 
     return returns_to_go(delta, gamma * lambda_)
 
 
+def n_step_advantages(rewards: ArrayLike, values: ArrayLike, gamma: float, n: int) -> Array:
+    """A_t = R_{t+1} + ... + gamma^{n-1} R_{t+n} + gamma^n V(s_{t+n}) - V(s_t), (..., T).
+
+    Where less than n steps are left, the last of `values` takes the place of V(s_{t+n}).
+    [Sutton & Barto 2018, eq. 7.1; Mnih et al. 2016, arXiv:1602.01783, sec. 4]
+
+    >>> n_step_advantages([1.0, 1.0], [0.0, 2.0, 4.0], gamma=0.5, n=1)
+    array([2., 1.])
+    """
+    r, V = _with_values(rewards, values)
+    gamma, T = number(gamma, "gamma", 0, 1), r.shape[-1]
+    A = -V[..., :-1].copy()
+    for j in range(min(whole(n, "n", least=1), T)):
+        A[..., : T - j] += gamma**j * r[..., j:]
+    reach = np.minimum(n, T - np.arange(T))
+    return A + gamma**reach * V[..., np.arange(T) + reach]
+
+
 def trajectory_probability(
     mdp: MDP, policy: ArrayLike, states: ArrayLike, actions: ArrayLike
 ) -> float:
@@ -115,7 +132,7 @@ def enumerate_trajectories(
 ) -> Iterator[tuple[Indices, Indices, float]]:
     """Yield every (states, actions, P(tau|pi)) of `horizon` steps that is not impossible.
 
-    There are up to S^(T+1) A^T of them: for tiny worlds, where V and Q can be had by definition.
+    There may be S^(T+1) A^T of them: for tiny worlds, where V and Q can be had by definition.
 
     >>> from gridrl.worlds import random_mdp
     >>> mdp = random_mdp(2, 2, rng=0)
@@ -123,12 +140,27 @@ def enumerate_trajectories(
     >>> round(sum(probability for _, _, probability in everything), 12)
     1.0
     """
-    T, mdp = whole(horizon, "horizon", least=0), an_mdp(mdp)
-    for states in product(range(mdp.n_states), repeat=T + 1):
-        for actions in product(range(mdp.n_actions), repeat=T):
-            s, a = np.array(states, np.intp), np.array(actions, np.intp)
-            if (probability := trajectory_probability(mdp, policy, s, a)) > 0:
-                yield s, a, probability
+    T, pi = whole(horizon, "horizon", least=0), policy_table(mdp, policy)
+    if pi.ndim == 3 and len(pi) < T:
+        raise ValueError(f"policy must cover {T} steps; it has {len(pi)}")
+    for s in np.flatnonzero(mdp.start):
+        yield from _continuations(mdp, pi, T, [int(s)], [], float(mdp.start[s]))
+
+
+def _continuations(
+    mdp: MDP, pi: Array, T: int, states: list[int], actions: list[int], probability: float
+) -> Iterator[tuple[Indices, Indices, float]]:
+    """All that may happen from here to time T, depth first."""
+    t, s = len(actions), states[-1]
+    if t == T:
+        yield np.array(states, np.intp), np.array(actions, np.intp), probability
+        return
+    acts = pi[s] if pi.ndim == 2 else pi[t, s]
+    for a in np.flatnonzero(acts):
+        row = mdp.P[s, a]
+        for s_next in np.flatnonzero(row):
+            p = probability * float(acts[a] * row[s_next])
+            yield from _continuations(mdp, pi, T, [*states, int(s_next)], [*actions, int(a)], p)
 
 
 def _sequence(rewards: ArrayLike, name: str) -> Array:

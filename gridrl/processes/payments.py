@@ -9,6 +9,7 @@ Symbols: S, A, K numbers of states, actions and possible rewards; r a reward, in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from scipy.sparse import csr_array, issparse
 from gridrl.processes.transitions import (
     SparseTransitions,
     Transitions,
+    dense,
     entries,
     sparse_table,
     stacked,
@@ -31,6 +33,9 @@ class Payment(Protocol):
 
     def expected(self, P: Transitions) -> Array:
         """E[r | s, a], shape (S, A)."""
+
+    def power(self, p: int, P: Transitions) -> Array:
+        """E[r^p | s, a, s'], shape (S, A, S): what variances are made of."""
 
     def draw(self, s: Indices, a: Indices, s_next: Indices, uniform: Array) -> Array:
         """One reward for each step, shape (n,), given uniform numbers in [0, 1), (n,)."""
@@ -48,6 +53,11 @@ class SquareReward:
     def expected(self, P: Transitions) -> Array:
         """R(s) of the state left, or sum_s' P(s'|s,a) R(s') of the state reached, (S, A)."""
         return P @ self.values if self.on_arrival else _for_each_action(self.values, P)
+
+    def power(self, p: int, P: Transitions) -> Array:
+        """The known reward to the power p, (S, A, S)."""
+        along = self.values if self.on_arrival else self.values[:, None, None]
+        return np.broadcast_to(along**p, P.shape)
 
     def draw(self, s: Indices, a: Indices, s_next: Indices, uniform: Array) -> Array:
         """The reward of the state left, or of the state reached."""
@@ -82,6 +92,12 @@ class RewardTable:
             return self.values
         values = self.values if issparse(self.values) else self.values.reshape(S * A, S)
         return np.asarray(stacked(P).multiply(values).sum(axis=1)).reshape(S, A)
+
+    def power(self, p: int, P: Transitions) -> Array:
+        """The known reward to the power p, (S, A, S)."""
+        values: Any = self.values
+        values = values.toarray().reshape(P.shape) if issparse(values) else values
+        return np.broadcast_to(values[(...,) + (None,) * (3 - values.ndim)] ** p, P.shape)
 
     def draw(self, s: Indices, a: Indices, s_next: Indices, uniform: Array) -> Array:
         """The reward of that step."""
@@ -130,6 +146,11 @@ class RewardDistribution:
         mean = self.mean()
         return RewardTable(_for_each_action(mean, P) if mean.ndim == 1 else mean).expected(P)
 
+    def power(self, p: int, P: Transitions) -> Array:
+        """sum_k Pr(r_k|s,a,s') r_k^p, (S, A, S)."""
+        mean = self.probs @ self.values**p
+        return np.broadcast_to(mean[(...,) + (None,) * (3 - mean.ndim)], P.shape)
+
     def draw(self, s: Indices, a: Indices, s_next: Indices, uniform: Array) -> Array:
         """One of `values`, by its probability on that step."""
         return self.values[draw(self.probs[(s, a, s_next)[: self.probs.ndim - 1]], uniform)]
@@ -159,6 +180,13 @@ class PolicyReward:
         R = np.resize(self.R, self.policy.shape)
         return (self.policy * R).sum(axis=1, keepdims=True)
 
+    def power(self, p: int, P: Transitions) -> Array:
+        """E[r^p | s, s'] = sum_a Pr(a|s,s') E[r^p|s,a,s'], (T * S, 1, T * S), for T = 1."""
+        joint = self.policy[:, :, None] * dense(self.P)
+        mean = (joint * self.payment.power(p, self.P)).sum(axis=1)
+        weight = joint.sum(axis=1)
+        return np.where(weight > 0, mean / np.where(weight > 0, weight, 1.0), 0.0)[:, None, :]
+
     def draw(self, s: Indices, a: Indices, s_next: Indices, uniform: Array) -> Array:
         """Draw the action, and with what is left of the uniform number the reward."""
         S, A, _ = self.P.shape
@@ -173,10 +201,45 @@ class PolicyReward:
         return self.payment.draw(s % S, a, to, rest)
 
 
+@dataclass(frozen=True, eq=False)
+class ShapedReward:
+    """r + gamma Phi(s') - Phi(s): another reward, and a potential's difference on every step.
+
+    Attributes:
+        payment: the reward that is shaped.
+        potential: Phi, (S,), in reward units; 0 where an episode is over.
+        gamma: the discount of the process.
+    """
+
+    payment: Payment
+    potential: Array
+    gamma: float
+
+    __setstate__ = restore
+
+    def expected(self, P: Transitions) -> Array:
+        """R(s,a) + gamma sum_s' P(s'|s,a) Phi(s') - Phi(s), (S, A)."""
+        change: Array = self.gamma * (P @ self.potential) - self.potential[:, None]
+        return self.payment.expected(P) + change
+
+    def power(self, p: int, P: Transitions) -> Array:
+        """E[(r + F)^p | s, a, s'] by the binomial theorem, (S, A, S)."""
+        F = (self.gamma * self.potential - self.potential[:, None])[:, None, :]
+        return sum(
+            (math.comb(p, j) * F ** (p - j) * self.payment.power(j, P) for j in range(p + 1)),
+            np.zeros(P.shape),
+        )
+
+    def draw(self, s: Indices, a: Indices, s_next: Indices, uniform: Array) -> Array:
+        """The reward that is drawn, and the potential's difference."""
+        change = self.gamma * self.potential[s_next] - self.potential[s]
+        return self.payment.draw(s, a, s_next, uniform) + change
+
+
 def payment(R: Any, P: Transitions, *, decides: bool) -> Payment:
     """Read a reward in any form, and check its shape against `P`; `decides`: somebody acts."""
     S, A, _ = P.shape
-    if isinstance(R, PolicyReward):
+    if isinstance(R, PolicyReward | ShapedReward):
         return R
     if isinstance(R, RewardTable):
         R = R.values
