@@ -6,8 +6,10 @@ drawn and checked against that exact answer. The folders are the chapters, in re
     processes    what a world is: Markov process, reward process, MDP, POMDP
     worlds       worlds to be in: the penguin's ice, any map drawn in text, the classics
     planning     the model is known: returns, values, dynamic programming
-    learning     the model is not known: bandits, Monte Carlo, temporal differences
+    learning     the model is not known: bandits, Monte Carlo, TD, policy gradients, PPO
     plot         pictures of all of it (the only chapter that imports matplotlib)
+    envs         every world as a Gymnasium environment, and back (the only one that imports it)
+    experiments  settings x seeds on any executor, with bands
     demo         `python -m gridrl.demo`, the lecture's story in numbers and pictures
 
 Importing gridrl loads NumPy only; each name below loads its chapter when it is first used.
@@ -53,6 +55,8 @@ CHAPTERS = {
     " reward_to_go rms_error rollout sarsa sarsa_lambda td0 td_lambda thompson ucb"
     " value_baseline whole_return",
     "plot": "",
+    "envs": "",
+    "experiments": "",
 }
 _HOME = {name: chapter for chapter, names in CHAPTERS.items() for name in names.split()}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gridrl.errors import NotConverged
 from gridrl.learning.outside import SampledProcess, Tables, Trial, World
 from gridrl.processes.decision import an_mdp
 from gridrl.processes.structure import reachable
@@ -23,6 +24,7 @@ from gridrl.tables import Array, Indices, draw, number, whole
 
 Rate = float | Callable[[Any], Any]
 Schedule = Callable[[Any], Array]
+ENDLESS = 100_000  # steps of an episode without a time limit; then something is wrong
 PER_STEP = 4  # uniforms: for the action, the move, the reward, and the action after that
 
 
@@ -40,6 +42,7 @@ class Lockstep:
     Raises:
         ValueError: no time limit, and states from which no end is reachable; they are named. Many
             runs in a world that can only be tried.
+        NotConverged: no time limit, and an episode of 100,000 steps: the policy avoids the end.
     """
 
     def __init__(
@@ -100,6 +103,11 @@ class Lockstep:
 
     def going_on(self, s: Indices, *others: Indices) -> Any:
         """Drop the runs that are over or out of time; what is left of `s` and `others`, (n,)."""
+        if self.t == ENDLESS and self.steps is None:
+            raise NotConverged(
+                f"an episode is still going on after {ENDLESS:,} steps, in state"
+                f" {self.mdp.labels[s[0]]}; give a time limit: steps"
+            )
         in_time = self.t != self.steps and not self.source.cut  # cut off is not terminated
         going = ~self.terminal[s] & in_time
         self.k = self.k[going]

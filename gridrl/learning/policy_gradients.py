@@ -79,8 +79,9 @@ def reinforce(
 ) -> Iterator[Ascent]:
     """theta <- theta + alpha mean over the batch of sum_t gamma^t [G_t - b(o_t)] d log pi(a_t|o_t).
 
-    The baseline is made of the moments of past batches, of which a new one counts a tenth: it knows
-    nothing of the batch at hand, and the estimate stays unbiased.  [eq. 13.8, 13.11]
+    The baseline is made of the moments of past batches, of which a new one counts a tenth (and of
+    one more at the start): it knows nothing of the batch at hand, and the estimate stays unbiased.
+    [eq. 13.8, 13.11]
 
     Args:
         mdp: the world; of a POMDP with O[s', o] the policy sees observations, without memory.
@@ -90,7 +91,8 @@ def reinforce(
         baseline: `mean_baseline`, `value_baseline`, `optimal_baseline`; None is 0.
         credit: `reward_to_go`, or `whole_return`.
         theta: the first logits, (Z, A); None is 0, the uniform policy.
-        steps: time limit of an episode, whose return is then cut short; None needs an end.
+        steps: time limit of an episode, whose return is then cut short; None needs an end, and a
+            policy that does not learn to avoid it.
         runs: learners at once; None is one, without the axis.
         rng: a seed, a Generator, or None for fresh chance.
 
@@ -107,7 +109,10 @@ def reinforce(
     """
     world, step_size = Batches(mdp, episodes, steps, runs, rng), rate(alpha, "alpha", np.inf)
     logits = world.first_logits(theta)
-    b, past = np.zeros(logits.shape[:2]), None
+    b = np.zeros(logits.shape[:2])
+    if baseline is not None:  # a batch from which nothing but the baseline is learned
+        past = _moments(world, softmax(logits), credit)
+        b = baseline(past)
     for update in range(1, whole(updates, "updates", least=1) + 1):
         pi = softmax(logits)
         batch = world.collect(pi)
@@ -120,10 +125,14 @@ def reinforce(
             b = baseline(past)
 
 
-def mixed(past: Moments | None, new: Moments, share: float = 0.1) -> Moments:
+def _moments(world: Batches, pi: Array, credit: Credit) -> Moments:
+    """What a first batch says."""
+    batch = world.collect(pi)
+    return batch_moments(batch, *scores(batch, pi, credit))
+
+
+def mixed(past: Moments, new: Moments, share: float = 0.1) -> Moments:
     """Moments of which the newest batch counts `share`, the one before share (1 - share), ..."""
-    if past is None:
-        return new
     pairs = ((getattr(past, field.name), getattr(new, field.name)) for field in fields(Moments))
     return Moments(*((1 - share) * old + share * now for old, now in pairs))
 

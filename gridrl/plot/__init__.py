@@ -6,6 +6,7 @@ by itself: that is `plt.show()` and `ax.figure.savefig(...)`. In notebooks a pic
 """
 
 from gridrl.plot.curve import curves
+from gridrl.plot.estimators import clipped_objective, variances
 from gridrl.plot.films import Film, animate
 from gridrl.plot.networks import graph
 from gridrl.plot.tables import belief, policy, q_values, transition_matrix, values
@@ -16,6 +17,7 @@ __all__ = [
     "Film",
     "animate",
     "belief",
+    "clipped_objective",
     "curves",
     "graph",
     "observation",
@@ -25,5 +27,6 @@ __all__ = [
     "trajectory",
     "transition_matrix",
     "values",
+    "variances",
     "world",
 ]

@@ -182,6 +182,8 @@ def write_whole(path: Path, content: bytes) -> None:
 def _painter(snapshots: Sequence[Any]) -> Draw:
     """The default picture, with one colour scale for the whole film."""
     seen = [values_of(snapshot) for snapshot in snapshots]
+    if not any(V.any() for V in seen) and hasattr(snapshots[0], "policy"):  # nothing but a policy
+        return lambda world, snapshot, ax: policy(world, snapshot.policy, ax=ax)
     limits = min(float(V.min()) for V in seen), max(float(V.max()) for V in seen)
     return lambda world, snapshot, ax: draw_snapshot(world, snapshot, ax, limits)
 

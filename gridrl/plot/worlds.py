@@ -73,7 +73,7 @@ def observation(
     """
     s = index(s, "s", len(world.positions))
     ax = base.canvas(world, ax)
-    O, _ = observations(world.view, world.tiles, world.positions, world.n_states)  # noqa: E741
+    O, _ = observations(world.window, world.tiles, world.positions, world.n_states)  # noqa: E741
     same = (O[: len(world.positions)] == O[s]).all(axis=1)
     for r, c in world.positions[same] if look_alikes else []:
         ax.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, color=BOX, alpha=0.25, lw=0, zorder=1))
@@ -89,7 +89,7 @@ def observation(
 
 def _boxes(world: GridWorld, at: Indices) -> list[tuple[tuple[float, float], tuple[float, float]]]:
     """The window around a square: one box if its offsets fill one, else a box an offset."""
-    offsets = np.array(world.view.offsets).reshape(-1, 2)
+    offsets = np.array(world.window.offsets).reshape(-1, 2)
     if not len(offsets):
         return []
     low, high = offsets.min(axis=0), offsets.max(axis=0)

@@ -59,7 +59,7 @@ class GridWorld:
         walls: the characters that are no states.
         slip: where a move leads, see `gridrl.worlds.slips`.
         reward_on: "leave" or "arrive", when a square pays.
-        view: what is seen from a square.
+        view: what is seen from a square, where that is the point of the world; else None.
         moves: the actions, by name: (rows down, columns right).
         jumps: the landing table of a world with rules of its own, (S, D); None: to the next square.
         fees: what a move costs or pays beside the squares' rewards, (S, D); None: nothing.
@@ -72,7 +72,7 @@ class GridWorld:
     walls: str = "#"
     slip: Slip = LECTURE_SLIP
     reward_on: str = "leave"
-    view: Window = field(default_factory=Window)
+    view: Window | None = None
     moves: Mapping[str, Move] = field(default_factory=lambda: MOVES)
     jumps: Indices | None = None
     fees: Array | None = None
@@ -130,8 +130,8 @@ class GridWorld:
             terminal: the tiles that end an episode on arrival: "GF".
             slip: where a move leads; the lecture's is `slip_to_neighbours(0.5)`.
             reward_on: "leave" pays R(s_t) on the step from t to t + 1, "arrive" pays R(s_{t+1}).
-            view: a `Window`, or its offsets; None is the lecture's box, one's square and the one
-                below.
+            view: a `Window`, or its offsets; None is a world whose squares are seen as they are
+                (its POMDP has the lecture's box, one's square and the one below).
             exits: the tiles that every action leaves for one end state (paying, on "leave").
             walls: the tiles that are no states.
             moves: the actions: {"left": (0, -1), "right": (0, 1)}; None is up, right, down, left.
@@ -159,7 +159,7 @@ class GridWorld:
             walls=walls,
             slip=slip,
             reward_on=reward_on,
-            view=window(view),
+            view=None if view is None else window(view),
             moves=MOVES if moves is None else moves,
         )
 
@@ -261,9 +261,14 @@ class GridWorld:
         R = self._square_reward if self.fees is None else self._with_fees(p)
         return MDP(self._transitions(p), R, gamma, action_labels=list(self.moves), **self._ends)
 
+    @property
+    def window(self) -> Window:
+        """What a POMDP of this world sees: its `view`, or the lecture's dashed box."""
+        return window(self.view)
+
     def pomdp(self, gamma: float, view: Window | Offsets | None = None) -> POMDP:
-        """Pr(o|s): the same world seen through a window; None is the world's own `view`."""
-        seen = self.view if view is None else window(view)
+        """Pr(o|s): the same world seen through a window; None is the world's own."""
+        seen = self.window if view is None else window(view)
         O, labels = observations(seen, self.tiles, self.positions, self.n_states)  # noqa: E741
         return POMDP(self.mdp(gamma), O, observation_labels=labels)
 
@@ -302,7 +307,7 @@ class GridWorld:
         return np.column_stack([self.landing, stay])
 
     def _with_fees(self, p: Array) -> RewardDistribution | Array:
-        """r(s,a,s'), the square's reward and the fee of the direction one went, or its Pr(r|...)."""
+        """r(s,a,s'), the square's reward and the fee of the way one went; or its distribution."""
         to, square = self._outcomes, self._square_reward
         paid = square.values[to if square.on_arrival else 0 * to + np.arange(len(to))[:, None]]
         if self.fees is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gridrl.worlds.grid import GridWorld
 from gridrl.worlds.slips import slip_to_neighbours
+from gridrl.worlds.views import Window
 
 
 def penguin_world(intended: float = 0.5) -> GridWorld:
@@ -49,4 +50,5 @@ def lost_penguin_world(intended: float = 0.5) -> GridWorld:
         """,
         rewards={"H": -2.0, "F": 3.0},
         slip=slip_to_neighbours(intended),
+        view=Window(),
     )
