@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
 Snapshot = TypeVar("Snapshot")
@@ -51,7 +51,9 @@ class algorithm(Generic[Arguments, Snapshot]):
     def __repr__(self) -> str:
         return f"<algorithm {self._steps.__name__}>"
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if self.__module__ == "__main__":  # of a notebook: by value, for those who can (cloudpickle)
+            return algorithm, (self._steps,)
         return self._steps.__qualname__
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -50,3 +52,18 @@ def test_it_can_be_sent_to_another_process() -> None:
 def test_a_wrong_keyword_is_refused() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'tol'"):
         halve(8, times=3, tol=1e-8)  # type: ignore[call-arg]
+
+
+def test_an_algorithm_of_a_notebook_travels_by_value() -> None:
+    code = """
+import cloudpickle, pickle
+from gridrl.iterates import algorithm
+@algorithm
+def mine(x):
+    yield x + 1
+data = cloudpickle.dumps(mine)
+del mine
+print(pickle.loads(data)(1))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "2"
