@@ -14,7 +14,7 @@ import pytest
 import gridrl
 
 ROOT = Path(__file__).parent.parent
-CHAPTERS = ["processes", "worlds", "planning", "learning", "plot"]
+CHAPTERS = ["processes", "worlds", "planning", "learning", "plot", "envs", "experiments"]
 NAMES = [
     (chapter, name)
     for chapter in CHAPTERS
@@ -31,6 +31,14 @@ RESULTS = {
     "Prediction",
     "Pull",
     "Sweep",
+    "Ascent",
+    "Moments",
+    "SampledProcess",
+    "Update",
+    "Band",
+    "Results",
+    "Run",
+    "SweepStopped",
     "FiniteHorizon",
     "AverageReward",
     "Trajectories",

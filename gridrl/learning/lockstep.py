@@ -60,6 +60,7 @@ class Lockstep:
         self.squeezed, K = runs is None, whole(1 if runs is None else runs, "runs", least=1)
         seeds = _seeds(rng, K)
         self.streams = [np.random.default_rng(seed) for seed in seeds]
+        self.asides = [np.random.default_rng(seed.spawn(1)[0]) for seed in seeds if dreams]
         self.source = _source(mdp, runs, seeds[0])
         self.numbers = np.empty((K, block, PER_STEP + dreams))
         self.rows = self.numbers.reshape(K * block, -1)
@@ -129,10 +130,13 @@ class Lockstep:
 
     def _refill(self) -> None:
         """Draw a new block for each run that has used up its own, and count the steps to come."""
-        K, block, _ = self.numbers.shape
+        K, block, width = self.numbers.shape
         used = self.row - block * np.arange(K)
         for k in np.flatnonzero(used == block):
-            self.numbers[k], used[k] = self.streams[k].random(self.numbers.shape[1:]), 0
+            self.numbers[k, :, :PER_STEP], used[k] = self.streams[k].random((block, PER_STEP)), 0
+            if self.asides:  # practice leaves what happens in the world as it is
+                aside = self.asides[k].random((block, width - PER_STEP))
+                self.numbers[k, :, PER_STEP:] = aside
         self.row = block * np.arange(K) + used
         self.left = block - int(used.max())
 

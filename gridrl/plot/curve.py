@@ -182,9 +182,9 @@ def _dress(ax: Axes, x: Reader | None, y: Reader | None, numbers: Array, lines: 
     ax.tick_params(labelsize=12)
     ax.spines[["top", "right"]].set_visible(False)
     if lines > 1:
-        ax.legend(fontsize=12, frameon=False)
+        ax.legend(fontsize=12, edgecolor="none", facecolor="white", framealpha=0.8)
 
 
 def _title(reader: Reader) -> str:
     name = reader if isinstance(reader, str) else getattr(reader, "__name__", "")
-    return "" if name == "<lambda>" else name.replace("_", " ")
+    return "" if name in ("<lambda>", "float") else name.replace("_", " ")
