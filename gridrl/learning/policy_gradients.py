@@ -99,8 +99,8 @@ def reinforce(
     >>> from gridrl.learning import value_baseline
     >>> from gridrl.worlds import short_corridor
     >>> corridor = short_corridor().pomdp(gamma=1)  # three squares that look alike
-    >>> learned = reinforce(corridor, updates=300, alpha=2**-9, baseline=value_baseline, runs=50,
-    ...                     theta=[[np.log(20), 0]], rng=0)
+    >>> learned = reinforce(corridor, updates=300, alpha=2**-10, baseline=value_baseline, runs=50,
+    ...                     theta=[[np.log(20), 0]], steps=500, rng=0)
     >>> bool((learned.policy[:, 0, 1] > 0.2).mean() > 0.9)  # 0.59 is best
     True
 

@@ -44,19 +44,22 @@ def rollout(
     n, T = whole(episodes, "episodes", least=1), whole(steps, "steps", least=1)
     model, chance = an_mdp(behind(mdp)[0]), generator(rng)
     moves, pi = Sampler(model.P), _policies(mdp, policy, T)
-    s = np.empty((n, T + 1), np.intp)
-    a, r, seen = np.full((n, T), -1), np.zeros((n, T)), np.zeros((n, T + 1), np.intp)
-    s[:, 0] = Sampler(model.start[None]).draw(np.zeros(n, np.intp), chance.random(n))
-    for t in range(T):
-        seen[:, t] = what = _look(mdp, s[:, t], chance)
-        act = draw(pi[min(t, len(pi) - 1)][what], chance.random(n))
-        s[:, t + 1] = moves.draw(s[:, t] * model.n_actions + act, chance.random(n))
-        paid = model.payment.draw(s[:, t], act, s[:, t + 1], chance.random(n))
-        alive = ~model.terminal[s[:, t]]
-        a[:, t], r[:, t] = np.where(alive, act, -1), np.where(alive, paid, 0.0)
-    seen[:, T] = _look(mdp, s[:, T], chance)
-    lengths, ended = (~model.terminal[s[:, :-1]]).sum(axis=1), model.terminal[s[:, -1]]
-    return Trajectories(s, a, r, lengths, ended, seen if isinstance(mdp, POMDP) else None)
+    a, r, s = np.full((T, n), -1), np.zeros((T, n)), np.empty((T + 1, n), np.intp)
+    seen = np.empty_like(s) if isinstance(mdp, POMDP) else s
+    s[0] = Sampler(model.start[None]).draw(np.zeros(n, np.intp), chance.random(n))
+    seen[0] = _look(mdp, s[0], chance)
+    k, lengths = np.flatnonzero(~model.terminal[s[0]]), np.zeros(n, np.intp)
+    for t in range(T):  # k are the episodes that go on; the others stay where they are
+        s[t + 1], seen[t + 1], now, m = s[t], seen[t], s[t, k], len(k)
+        if m:
+            act = draw(pi[min(t, len(pi) - 1)][seen[t, k]], chance.random(m))
+            s_next = moves.draw(now * model.n_actions + act, chance.random(m))
+            a[t, k], r[t, k] = act, model.payment.draw(now, act, s_next, chance.random(m))
+            s[t + 1, k], lengths[k] = s_next, t + 1
+            seen[t + 1, k] = _look(mdp, s_next, chance)
+            k = k[~model.terminal[s_next]]
+    shown = seen.T if isinstance(mdp, POMDP) else None
+    return Trajectories(s.T, a.T, r.T, lengths, model.terminal[s[-1]], shown)
 
 
 def behind(mdp: World | POMDP) -> tuple[World, Array | None]:
