@@ -52,7 +52,7 @@ class algorithm(Generic[Arguments, Snapshot]):
         return f"<algorithm {self._steps.__name__}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        if self.__module__ == "__main__":  # of a notebook: by value, for those who can (cloudpickle)
+        if self.__module__ == "__main__":  # a notebook's: by value, as cloudpickle can
             return algorithm, (self._steps,)
         return self._steps.__qualname__
 

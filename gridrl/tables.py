@@ -129,7 +129,7 @@ def whole(value: Any, name: str, *, least: int | None = None) -> int:
 
 
 def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) -> float:
-    """Return `value` as a float in [low, high].
+    """Return `value` as a finite float in [low, high].
 
     >>> number(1.1, "gamma", 0, 1)
     Traceback (most recent call last):
@@ -141,7 +141,8 @@ def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) ->
         result = float(value)
     except TypeError as error:
         raise TypeError(f"{name} must be a number; it is {value!r}") from error
-    if not np.isfinite(result) and (low, high) == (-np.inf, np.inf):
+    unbounded = (low, high) == (-np.inf, np.inf)
+    if (np.isinf(result) and low <= result <= high) or (np.isnan(result) and unbounded):
         raise ValueError(f"{name} must be finite; it is {result}")
     if not low <= result <= high:
         raise ValueError(f"{name} must be in [{low:g}, {high:g}]; it is {result:g}")
@@ -150,9 +151,7 @@ def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) ->
 
 def tolerance(tol: Any) -> float:
     """Return a promise on an error: a finite number, not negative."""
-    if np.isinf(number(tol, "tol", 0)):
-        raise ValueError("tol must be finite; it is inf")
-    return float(tol)
+    return number(tol, "tol", 0)
 
 
 def mask(values: ArrayLike | None, name: str, size: int) -> Mask:

@@ -82,9 +82,9 @@ def actor_critic(
         pi = softmax(logits)
         batch = world.collect(pi)
         A = batch.advantages(V, advantage)
-        logits = logits + step_size(update) * actor_gradient(batch, A, pi)
+        old, logits = logits, logits + step_size(update) * actor_gradient(batch, A, pi)
         V = V + critic_step(update) * critic_error(batch, A, V.shape)
-        yield ascent(world, batch, pi, logits, V)
+        yield ascent(world, batch, old, logits, V)
 
 
 @algorithm
@@ -101,7 +101,7 @@ def natural_policy_gradient(
     runs: int | None = None,
     rng: int | np.random.Generator | None = None,
 ) -> Iterator[Ascent]:
-    """theta <- theta + alpha F^-1 dJ/dtheta, F = mean of sum_t gamma^t phi_t phi_t^T.
+    """theta <- theta + alpha F^-1 dJ/dtheta, F(o) = visits(o) E[phi phi^T].
 
     Steepest ascent where distance is KL(old || new), not |old - new|: on tables the direction is
     the advantage itself, rarely visited states learn as fast as others.  [Kakade 2001]
@@ -123,9 +123,9 @@ def natural_policy_gradient(
         A = batch.advantages(V, advantage)
         F, gradient = seen_fisher(batch, pi), actor_gradient(batch, A, pi)
         direction = np.linalg.solve(F + DAMPING * np.eye(pi.shape[2]), gradient[..., None])[..., 0]
-        logits = logits + step_size(update) * direction
+        old, logits = logits, logits + step_size(update) * direction
         V = V + critic_step(update) * critic_error(batch, A, V.shape)
-        yield ascent(world, batch, pi, logits, V)
+        yield ascent(world, batch, old, logits, V)
 
 
 def actor_gradient(batch: Experience, A: Array, pi: Array) -> Array:
@@ -144,11 +144,13 @@ def critic_error(batch: Experience, A: Array, shape: tuple[int, ...]) -> Array:
 
 
 def seen_fisher(batch: Experience, pi: Array) -> Array:
-    """F(o) = the mean over episodes of sum_t gamma^t 1(o_t = o) phi_t phi_t^T, (K, Z, A, A)."""
+    """F(o) = visits(o) [diag pi - pi pi^T], the batch's discounted visits an episode, (K, Z, A, A).
+
+    Where one was is a matter of luck; what E[phi phi^T] is there, a table knows.
+    """
     K, Z, A = pi.shape
     k, i, t = np.nonzero(batch.alive)
-    pair = (k * Z + batch.seen[k, i, t]) * A + batch.actions[k, i, t]
-    count = np.bincount(pair, weights=batch.weights[k, i, t], minlength=K * Z * A)
-    count = count.reshape(K, Z, A, 1) / batch.alive.shape[1]
-    phi = np.eye(A) - pi[:, :, None, :]  # of each action, (K, Z, A, A)
-    return np.swapaxes(phi, 2, 3) @ (count * phi)
+    where, weight = k * Z + batch.seen[k, i, t], batch.weights[k, i, t]
+    visits = np.bincount(where, weights=weight, minlength=K * Z) / batch.alive.shape[1]
+    own = pi[..., None] * np.eye(A) - pi[..., None] * pi[:, :, None, :]
+    return visits.reshape(K, Z, 1, 1) * own

@@ -191,6 +191,8 @@ def _play(
     """Pull, and Q(a) <- Q(a) + [r - Q(a)] / N(a).  [Sutton & Barto 2018, sec. 2.4]"""
     if an_mdp(bandit).n_states != 1:
         raise ValueError(f"bandit must have one state; it has {bandit.n_states}")
+    if bandit.terminal[0]:
+        raise ValueError("bandit must go on after a pull; its state is terminal")
     pulls = whole(pulls, "pulls", least=1)
     world, mean = Lockstep(bandit, runs, rng, pulls + 1, dreams=dreams), bandit.R[0]
     Q = np.full((len(world.streams), len(mean)), number(initial, "initial"))

@@ -20,13 +20,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gridrl.errors import NotConverged
 from gridrl.learning.batches import Batches, Experience
 from gridrl.learning.gradients import Credit, lifted, reward_to_go, sum_of_scores
 from gridrl.planning.bellman import state_values
 from gridrl.processes import MDP, POMDP
-from gridrl.processes.transitions import average_over_actions, dense
-from gridrl.tables import Array, read_only, restore, softmax, whole
+from gridrl.processes.transitions import average_over_actions, dense, solve_linear
+from gridrl.tables import Array, Mask, read_only, restore, softmax, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,18 +194,17 @@ def batch_moments(batch: Experience, Y: Array, U: Array) -> Moments:
 def _moments(mdp: MDP | POMDP, theta: ArrayLike, horizon: int | None) -> tuple[Moments, Array]:
     """The exact moments and the gradient, (Z, A)."""
     model, seen, pi, acts = lifted(mdp, theta)
-    if horizon is None:
+    over = model.terminal
+    if horizon is None and model.gamma == 1:
+        over = model.under(acts).over()  # where visits would be counted for ever
         state_values(model, acts)  # refuses what never ends
-    back = _Backwards(model, np.eye(model.n_states) if seen is None else seen, pi)
-    values = back.nothing()
-    for _ in range(100_000 if horizon is None else whole(horizon, "horizon", least=1)):
-        before, values = values, back.step(*values)
-        change = max(float(np.abs(x - y).max()) for x, y in zip(values, before, strict=True))
-        if horizon is None and change <= 1e-14 * max(float(np.abs(x).max()) for x in values):
-            break
+    back = _Backwards(model, np.eye(model.n_states) if seen is None else seen, pi, over)
+    if horizon is None:
+        values = back.for_ever()
     else:
-        if horizon is None:
-            raise NotConverged("the moments were still changing after 100,000 steps")
+        values = back.nothing()
+        for _ in range(whole(horizon, "horizon", least=1)):
+            values = back.step(*values)
     _, _, y, _, _, *rows = values
     return Moments(*(model.start @ row for row in rows)), np.tensordot(model.start, y, 1)
 
@@ -219,8 +217,10 @@ class _Backwards:
     are needed.
     """
 
-    def __init__(self, model: MDP, seen: Array, pi: Array) -> None:
-        acting = ~model.terminal[:, None]
+    POWERS = (1, 2, 1, 2, 2, 1, 1, 2, 2, 2)  # x = ... + gamma^power P_pi x, for each of them
+
+    def __init__(self, model: MDP, seen: Array, pi: Array, over: Mask) -> None:
+        self.alive, acting = np.flatnonzero(~over), ~over[:, None]
         self.gamma, self.pi, self.P = model.gamma, pi, dense(model.P)
         self.seen = seen * acting
         self.W = self.seen[:, :, None] * pi  # Pr(o, a | s), (S, Z, A)
@@ -229,6 +229,18 @@ class _Backwards:
         self.R, self.Pr = model.R, self.P * model.payment.power(1, model.P) * acting[:, :, None]
         self.R2 = (self.P * model.payment.power(2, model.P)).sum(axis=2) * acting
         self.size = 1 - 2 * pi + (pi**2).sum(axis=1, keepdims=True)  # |phi_a|^2, (Z, A)
+
+    def for_ever(self) -> tuple[Array, ...]:
+        """What a step more does not change: one linear solve each, in their order."""
+        if len(self.alive) == 0:
+            return self.nothing()
+        values, P = list(self.nothing()), self.P_pi[np.ix_(self.alive, self.alive)]
+        for i, power in enumerate(self.POWERS):
+            source = self.step(*values)[i][self.alive]
+            found = solve_linear(P, source.reshape(len(P), -1), gamma=self.gamma**power)
+            values[i] = values[i].copy()
+            values[i][self.alive] = found.reshape(source.shape)
+        return tuple(values)
 
     def nothing(self) -> tuple[Array, ...]:
         """After the last step."""

@@ -141,12 +141,14 @@ def replay(
     'delta = r + gamma V(6) - V(2) = 0 + 0.9 * 0 - 0 = 0'
 
     Raises:
-        TypeError, ValueError: more than one episode, not exactly one table.
+        TypeError, ValueError: more than one episode or one without steps, not exactly one table.
     """
     if not isinstance(trajectory, Trajectories) or trajectory.states.ndim != 1:
         raise TypeError(
             f"trajectory must be a single episode, say episodes[0]; it is {trajectory!r}"
         )
+    if len(trajectory.actions) == 0:
+        raise ValueError("trajectory must hold at least one step; it has none")
     tables: dict[str, Any] = {"V": V, "Q": Q, "theta": theta}
     tables = {name: values for name, values in tables.items() if values is not None}
     if len(tables) != 1:

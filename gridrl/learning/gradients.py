@@ -27,7 +27,7 @@ from gridrl.planning.policies import softmax_policy
 from gridrl.planning.returns import discounted_return, enumerate_trajectories, returns_to_go
 from gridrl.processes import MDP, POMDP
 from gridrl.processes.decision import an_mdp
-from gridrl.tables import Array, Indices, table, whole
+from gridrl.tables import Array, Indices, check_distributions, table, whole
 
 Credit = Callable[[Array, float], Array]  # (rewards, gamma) -> what an action is credited with
 
@@ -98,7 +98,7 @@ def fisher_information(mdp: MDP | POMDP, theta: ArrayLike) -> Array:
         ValueError: as `exact_policy_gradient`.
     """
     model, seen, pi, acts = lifted(mdp, theta)
-    visits = occupancy(model, acts).sum(axis=1)
+    visits = occupancy(model, acts).sum(axis=1) * ~model.terminal  # at the end nobody acts
     visits = visits if seen is None else seen.T @ visits
     own = pi[:, :, None] * np.eye(pi.shape[1]) - pi[:, :, None] * pi[:, None, :]
     return visits[:, None, None] * own
@@ -160,6 +160,7 @@ def exact_returns(mdp: MDP | POMDP, policies: ArrayLike) -> Array:
         raise ValueError(
             f"policies must have shape (..., {shape[0]}, {shape[1]}); it has {pi.shape}"
         )
+    check_distributions(pi, "policies")
     many = pi.reshape(-1, *shape)
     J = [expected_return(an_mdp(model), p if seen is None else seen @ p) for p in many]
     return np.array(J).reshape(pi.shape[:-2])

@@ -66,9 +66,8 @@ def imitation_drift(mdp: MDP, expert: ArrayLike, clone: ArrayLike, *, horizon: i
     Raises:
         TypeError, ValueError: a policy that is none; a negative horizon.
     """
-    chains = [
-        average_over_actions(mdp.P, stationary_policy(an_mdp(mdp), pi)) for pi in (expert, clone)
-    ]
+    policies = [stationary_policy(an_mdp(mdp), pi) for pi in (expert, clone)]
+    chains = [average_over_actions(mdp.P, pi) for pi in policies]
     one = other = mdp.start
     drift = np.zeros(whole(horizon, "horizon", least=0) + 1)
     for t in range(1, len(drift)):

@@ -153,7 +153,7 @@ def rate(value: Rate, name: str, high: float = 1.0) -> Schedule:
 
     def checked(count: Any) -> Array:
         found = np.asarray(value(count), dtype=np.float64)
-        if not (fine := (found >= 0) & (found <= high)).all():
+        if not (fine := (found >= 0) & (found <= high) & (found < np.inf)).all():
             bad = found[~fine].flat[0]
             raise ValueError(f"{name} must be in [0, {high:g}]; it is {bad:g}")
         return found

@@ -204,6 +204,8 @@ class Episode:
 def _exploring_starts(mdp: MDP, starts: ArrayLike | None) -> Array:
     """Pr(s_0, a_0), (S, A), checked: every pair where one can act has a chance."""
     acts = ~an_mdp(mdp).terminal
+    if starts is None and not acts.any():
+        return np.repeat(mdp.start[:, None] / mdp.n_actions, mdp.n_actions, axis=1)
     if starts is None:
         return np.repeat(acts[:, None] / (acts.sum() * mdp.n_actions), mdp.n_actions, axis=1)
     pairs = table(starts, "starts", mdp.R.shape)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from gridrl.planning.bellman import stationary_policy
 from gridrl.processes import MDP
 from gridrl.processes.transitions import Sampler
-from gridrl.tables import Array, Indices, Mask, distributions
+from gridrl.tables import Array, Indices, Mask, distributions, index, number
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +84,14 @@ class Trial:
     def first(self, uniform: Array) -> Indices:
         """s_0, (1,); the first episode is seeded, the others go on from there."""
         s, self.seed, self.cut = self.process.reset(self.seed), None, False
-        return np.array([s])
+        return np.array([index(s, "the state of reset()", self.process.n_states)])
 
     def next(self, s: Indices, a: Indices, uniform: Array) -> tuple[Indices, Array]:
         """s' and r, (1,)."""
-        s_next, r, _, self.cut = self.process.step(int(a[0]))
-        return np.array([s_next]), np.array([r])
+        s_next, r, over, self.cut = self.process.step(int(a[0]))
+        end = self.process.n_states - 1
+        s_next = end if over else index(s_next, "the state of step()", end)
+        return np.array([s_next]), np.array([number(r, "the reward of step()")])
 
 
 def policy_of(mdp: World, policy: ArrayLike) -> Array:

@@ -23,7 +23,7 @@ from gridrl.learning.lockstep import Rate, rate
 from gridrl.learning.outside import World
 from gridrl.planning.policies import softmax_policy
 from gridrl.processes import POMDP
-from gridrl.tables import Array, kl, read_only, restore, softmax, whole
+from gridrl.tables import Array, log_softmax, read_only, restore, softmax, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +118,8 @@ def reinforce(
         batch = world.collect(pi)
         Y, U = scores(batch, pi, credit)
         gradient = (Y - b[:, None, :, None] * U).mean(axis=1)
-        logits = logits + step_size(update) * gradient
-        yield ascent(world, batch, pi, logits, b)
+        old, logits = logits, logits + step_size(update) * gradient
+        yield ascent(world, batch, old, logits, b)
         if baseline is not None:
             past = mixed(past, batch_moments(batch, Y, U))
             b = baseline(past)
@@ -145,11 +145,12 @@ def ascent(
     V: Array,
     clipped: Array | None = None,
 ) -> Ascent:
-    """A snapshot after an update that led from the policy `old` to `theta`."""
+    """A snapshot after an update that led from the logits `old` to `theta`."""
     seen = np.zeros(theta.shape[:2])
     k, i, t = np.nonzero(batch.alive)
     np.add.at(seen, (k, batch.seen[k, i, t]), 1.0)
-    change = (seen * kl(old, softmax(theta))).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    divergence = (softmax(old) * (log_softmax(old) - log_softmax(theta))).sum(axis=2)
+    change = (seen * divergence).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     clipped = np.zeros(len(theta)) if clipped is None else clipped
     values = (theta, V, batch.returns, batch.lengths, change, clipped)
     return Ascent(*(world.squeeze(x) for x in values))

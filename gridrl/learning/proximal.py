@@ -134,14 +134,14 @@ def ppo(
     step_size, logits = rate(alpha, "alpha", np.inf), world.first_logits(theta)
     V = np.zeros(logits.shape[:2])
     for update in range(1, whole(updates, "updates", least=1) + 1):
-        pi = softmax(logits)
+        old, pi = logits, softmax(logits)
         batch = world.collect(pi)
         data = _Steps.of(batch, batch.advantages(V, plan.advantage), pi, V, plan)
         for uniform in data.uniforms:
             for part in data.shuffled(uniform, plan.minibatches):
                 logits = logits + step_size(update) * part.gradient(logits, epsilon, plan.entropy)
                 V = V + plan.alpha_critic * part.critic_error(V)
-        yield ascent(world, batch, pi, logits, V, data.clipped(logits, epsilon))
+        yield ascent(world, batch, old, logits, V, data.clipped(logits, epsilon))
 
 
 @dataclass(frozen=True, eq=False)

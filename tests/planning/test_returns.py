@@ -1,22 +1,28 @@
 """Returns backwards, forwards and by definition; the probability of a trajectory."""
 
+from itertools import product
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridrl.planning import (
     discounted_return,
     enumerate_trajectories,
+    expected_return,
     gae,
     lambda_returns,
+    n_step_advantages,
     returns_to_go,
     trajectory_probability,
     uniform_policy,
 )
+from gridrl.processes import MDP
 from gridrl.tables import Array
 from gridrl.worlds import penguin_world, random_mdp
 from tests.planning.oracles import sparse
-from tests.strategies import policies, seeds
+from tests.strategies import mdps, policies, seeds
 
 unit = st.floats(0, 1)
 lengths = st.integers(0, 8)
@@ -91,6 +97,59 @@ def test_inputs_are_neither_changed_nor_truncated() -> None:
     assert discounted_return([], 0.9) == 0
 
 
+# --- n rewards and a guess ----------------------------------------------------------------------
+
+
+@given(seed=seeds, steps=lengths, gamma=unit, n=st.integers(1, 12))
+def test_n_step_advantages_by_definition(seed: int, steps: int, gamma: float, n: int) -> None:
+    r, V = rewards_and_values(seed, steps)
+    by_definition = [
+        sum(gamma ** (i - t) * r[i] for i in range(t, min(t + n, steps)))
+        + gamma ** (min(t + n, steps) - t) * V[min(t + n, steps)]
+        - V[t]
+        for t in range(steps)
+    ]
+    np.testing.assert_allclose(n_step_advantages(r, V, gamma, n), by_definition, atol=1e-12)
+
+
+@given(seed=seeds, steps=lengths, gamma=unit)
+def test_n_steps_at_their_limits(seed: int, steps: int, gamma: float) -> None:
+    r, V = rewards_and_values(seed, steps, 2)
+    one, all_of_them = (n_step_advantages(r, V, gamma, n) for n in (1, steps + 1))
+    np.testing.assert_allclose(one, gae(r, V, gamma, 0.0), atol=1e-12)
+    np.testing.assert_allclose(all_of_them, gae(r, V, gamma, 1.0), atol=1e-12)
+
+
+@given(seed=seeds, steps=st.integers(1, 6), gamma=unit, lambda_=st.floats(0, 0.99))
+def test_gae_averages_n_step_advantages(
+    seed: int, steps: int, gamma: float, lambda_: float
+) -> None:
+    # (1 - lambda) sum_n lambda^(n-1) A^(n); beyond the end all A^(n) are the same  [eq. 16]
+    r, V = rewards_and_values(seed, steps)
+    weights = (1 - lambda_) * lambda_ ** np.arange(steps)
+    weights[-1] = lambda_ ** (steps - 1)
+    each = [n_step_advantages(r, V, gamma, n) for n in range(1, steps + 1)]
+    np.testing.assert_allclose(gae(r, V, gamma, lambda_), weights @ each, atol=1e-12)
+
+
+def test_n_step_advantages_of_a_batch_and_bad_ones() -> None:
+    r, V = rewards_and_values(0, 5, 2, 3)
+    for at in np.ndindex(2, 3):
+        one = n_step_advantages(r[at], V[at], 0.9, 2)
+        np.testing.assert_allclose(n_step_advantages(r, V, 0.9, 2)[at], one, atol=1e-15)
+    before = V.copy()
+    n_step_advantages(r, V, 0.9, 3)
+    np.testing.assert_array_equal(V, before)
+    with pytest.raises(ValueError, match="n must be at least 1; it is 0"):
+        n_step_advantages(r, V, 0.9, 0)
+    with pytest.raises(ValueError, match=r"values must have shape \(2, 3, 6\); it has \(2, 3, 5\)"):
+        n_step_advantages(r, V[..., 1:], 0.9, 1)
+    with pytest.raises(ValueError, match=r"gamma must be in \[0, 1\]; it is 1.5"):
+        n_step_advantages(r, V, 1.5, 1)
+    with pytest.raises(ValueError, match=r"rewards must have shape \(\.\.\., T\)"):
+        n_step_advantages(1.0, [1.0, 2.0], 0.9, 1)
+
+
 # --- how likely a trajectory is -----------------------------------------------------------------
 
 
@@ -138,3 +197,60 @@ def test_a_time_dependent_policy_acts_by_the_clock() -> None:
     right, down = np.eye(4)[np.ones(16, int)], np.eye(4)[np.full(16, 2)]
     assert trajectory_probability(mdp, np.stack([right, down]), [0, 1, 5], [1, 2]) == 1 / 4
     assert trajectory_probability(mdp, np.stack([down, right]), [0, 1, 5], [1, 2]) == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(mdp=mdps(max_states=3, max_actions=2), seed=seeds, horizon=st.integers(0, 3))
+def test_the_list_is_complete_and_each_probability_right(mdp: MDP, seed: int, horizon: int) -> None:
+    pi = policies(np.random.default_rng(seed), mdp)
+    listed = {
+        (tuple(s.tolist()), tuple(a.tolist())): p
+        for s, a, p in enumerate_trajectories(mdp, pi, horizon)
+    }
+    S, A = pi.shape
+    possible = {}
+    for s in product(range(S), repeat=horizon + 1):
+        for a in product(range(A), repeat=horizon):
+            if (p := trajectory_probability(mdp, pi, s, np.array(a, int))) > 0:
+                possible[s, a] = p
+    assert set(listed) == set(possible)
+    for both, p in possible.items():
+        assert abs(listed[both] - p) < 1e-14
+
+
+@settings(max_examples=15, deadline=None)
+@given(mdp=mdps(max_states=3, max_actions=2), seed=seeds, timed=st.booleans())
+def test_their_returns_average_to_the_value(mdp: MDP, seed: int, timed: bool) -> None:
+    rng = np.random.default_rng(seed)
+    plan = np.stack([policies(rng, mdp) for _ in range(3)])
+    pi = plan if timed else plan[0]
+    J = sum(
+        p * float(discounted_return(mdp.R[s[:-1], a], mdp.gamma))
+        for s, a, p in enumerate_trajectories(mdp, pi, 3)
+    )
+    exact = expected_return(mdp, plan if timed else np.stack([pi] * 3))
+    assert abs(J - exact) < 1e-12
+
+
+def test_a_sparse_world_has_the_same_trajectories() -> None:
+    mdp = penguin_world().mdp(gamma=0.9)
+    pi = uniform_policy(mdp)
+    both = [list(enumerate_trajectories(m, pi, 2)) for m in (mdp, sparse(mdp))]
+    assert len(both[0]) == len(both[1]) > 50
+    for (s, a, p), (s_too, a_too, p_too) in zip(*both, strict=True):
+        np.testing.assert_array_equal(s, s_too)
+        np.testing.assert_array_equal(a, a_too)
+        assert p == p_too
+
+
+def test_bad_enumerations_are_named() -> None:
+    mdp = random_mdp(2, 2, rng=0)
+    pi = uniform_policy(mdp)
+    with pytest.raises(ValueError, match="horizon must be at least 0; it is -1"):
+        list(enumerate_trajectories(mdp, pi, -1))
+    with pytest.raises(ValueError, match="policy must cover 3 steps; it has 2"):
+        list(enumerate_trajectories(mdp, np.stack([pi] * 2), 3))
+    with pytest.raises(ValueError, match=r"policy\[0\] must be a distribution; it sums to 0.8"):
+        list(enumerate_trajectories(mdp, np.full((2, 2), 0.4), 1))
+    with pytest.raises(TypeError, match="mdp must be an MDP; it is a GridWorld"):
+        list(enumerate_trajectories(penguin_world(), pi, 1))  # type: ignore[arg-type]

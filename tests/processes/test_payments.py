@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from gridrl import MDP, RewardDistribution, arrive, leave
-from gridrl.processes.payments import PolicyReward
+from gridrl.processes.payments import PolicyReward, ShapedReward
 from gridrl.tables import Array
 from tests.strategies import lottery, mdps, policies, rewards, seeds, sparse_rows
 
@@ -155,3 +156,92 @@ def test_a_process_under_a_policy_keeps_its_payment() -> None:
     process = MDP(np.ones((1, 2, 1)), [[1, 2]], 0.5).under([[0.5, 0.5]])
     assert isinstance(process.replace(gamma=0.0).payment, PolicyReward)
     assert process.replace(gamma=0.0).values().tolist() == [1.5]
+
+
+# --- powers, and hints ----------------------------------------------------------------------------
+
+FORMS = list(rewards(np.random.default_rng(0), 2, 2))
+
+
+def powers(paid: Any, P: Array, p: int, n: int = N) -> Array:
+    """E[r^p | s, a, s'] of what is drawn on an even grid of chances, (S, A, S)."""
+    S, A, _ = P.shape
+    s, a, s_next, u = (x.ravel() for x in np.indices((S, A, S, n)))
+    drawn = paid.draw(s, a, s_next, (u + 0.5) / n)
+    return np.asarray(drawn.reshape(S, A, S, n) ** p).mean(axis=3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("p", [0, 1, 2, 3])
+def test_powers_are_those_of_the_draws(form: str, p: int) -> None:
+    rng = np.random.default_rng(21)
+    mdp = MDP(sparse_rows(rng, 3, 2, 3), rewards(rng, 3, 2)[form], 0.9)
+    P, power = np.asarray(mdp.P), mdp.payment.power(p, mdp.P)
+    assert power.shape == (3, 2, 3)
+    # rewards below 3: at most three jumps, each off by 2 * 3^p / N
+    np.testing.assert_allclose(power, powers(mdp.payment, P, p), atol=3 * 2 * 3**p / N)
+    if p == 0:
+        np.testing.assert_allclose(power, 1, atol=1e-14)
+    if p == 1:
+        np.testing.assert_allclose((P * power).sum(axis=2), mdp.R, atol=1e-13)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_powers_of_dense_and_sparse_worlds_agree(form: str) -> None:
+    rng = np.random.default_rng(22)
+    dense = MDP(sparse_rows(rng, 3, 2, 3), rewards(rng, 3, 2)[form], 0.9)
+    thin = as_sparse(dense)
+    for paid, twin in ((dense.payment, thin.payment), (hinted(dense, 0), hinted(thin, 0))):
+        np.testing.assert_allclose(paid.power(2, dense.P), twin.power(2, thin.P), atol=1e-13)
+        np.testing.assert_allclose(paid.expected(dense.P), twin.expected(thin.P), atol=1e-13)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_powers_under_a_policy(form: str) -> None:
+    """E[r^2 | s, s'] = sum_a pi(a|s) P(s'|s,a) E[r^2|s,a,s'] / Pr(s'|s)."""
+    rng = np.random.default_rng(23)
+    mdp = MDP(sparse_rows(rng, 3, 2, 3), rewards(rng, 3, 2)[form], 0.9)
+    pi = policies(rng, mdp)
+    process = mdp.under(pi)
+    joint = pi[:, :, None] * np.asarray(mdp.P)
+    square = powers(mdp.payment, np.asarray(mdp.P), 2)
+    weight = joint.sum(axis=1)
+    exact = np.divide((joint * square).sum(axis=1), weight, out=np.zeros((3, 3)), where=weight > 0)
+    found = cast(Any, process.payment).power(2, None)
+    assert found.shape == (3, 1, 3)
+    np.testing.assert_allclose(found[:, 0], exact, atol=3 * 2 * 9 / N)
+
+
+def hinted(mdp: MDP, seed: int, gamma: float = 0.9) -> ShapedReward:
+    return ShapedReward(mdp.payment, np.random.default_rng(seed).normal(size=mdp.n_states), gamma)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_hints_are_paid_on_every_step(form: str, p: int) -> None:
+    rng = np.random.default_rng(24)
+    mdp = MDP(sparse_rows(rng, 3, 2, 3), rewards(rng, 3, 2)[form], 0.9)
+    paid, P = hinted(mdp, 1), np.asarray(mdp.P)
+    s, a, s_next, u = (x.ravel() for x in np.indices((3, 2, 3, 50)))
+    hint = 0.9 * paid.potential[s_next] - paid.potential[s]
+    plain = mdp.payment.draw(s, a, s_next, (u + 0.5) / 50)
+    np.testing.assert_allclose(paid.draw(s, a, s_next, (u + 0.5) / 50), plain + hint, atol=1e-14)
+    # sizes below 3 + 3: three jumps, each off by 2 * 6^p / N
+    np.testing.assert_allclose(paid.power(p, mdp.P), powers(paid, P, p), atol=3 * 2 * 6**p / N)
+    expected = (P * paid.power(1, mdp.P)).sum(axis=2)
+    np.testing.assert_allclose(paid.expected(mdp.P), expected, atol=1e-13)
+
+
+def test_hints_travel_and_hint_at_hints() -> None:
+    mdp = MDP(np.full((2, 2, 2), 0.5), [[1, 2], [3, 4]], 0.9)
+    twice = mdp.replace(R=ShapedReward(hinted(mdp, 0), np.array([1.0, -1.0]), 0.9))
+    assert isinstance(twice.payment, ShapedReward)
+    again: MDP = pickle.loads(pickle.dumps(twice))
+    np.testing.assert_array_equal(again.R, twice.R)
+    np.testing.assert_array_equal(again.payment.power(2, again.P), twice.payment.power(2, twice.P))
+    once = mdp.replace(R=hinted(mdp, 0))
+    change = 0.9 * (mdp.P @ np.array([1.0, -1.0])) - np.array([[1.0], [-1.0]])
+    np.testing.assert_allclose(twice.R, once.R + change, atol=1e-14)
+    ended = mdp.replace(R=hinted(mdp, 0), terminal=[False, True])
+    assert (ended.R[1] == 0).all()
+    assert not ended.replace(gamma=0.5).R[1].any()
