@@ -43,9 +43,10 @@ def mdp_from_gymnasium(
 
     A state that is entered with `terminated` is terminal. If one can also act in it, coming from
     the start another way, it is no end in itself: then there is one state more, the last, "the
-    end", where all that terminates there leads. Rewards keep their distribution: R(s, a, s') where
-    that is certain, else a `RewardDistribution`. A time limit is no part of the model. Of an
-    environment of a POMDP this is the process behind the observations.
+    end", where all that terminates there leads; a state that the start never reaches, as 100 of
+    Taxi's, is taken for an end if it is ever entered so. Rewards keep their distribution:
+    R(s, a, s') where that is certain, else a `RewardDistribution`. A time limit is no part of the
+    model. Of an environment of a POMDP this is the process behind the observations.
 
     Args:
         env: the environment, wrapped or not.

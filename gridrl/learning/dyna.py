@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from gridrl.iterates import algorithm
-from gridrl.learning.lockstep import Lockstep, Rate, rate
+from gridrl.learning.lockstep import Rate
 from gridrl.learning.outside import World
-from gridrl.learning.snapshots import Control, at, control, exploring
+from gridrl.learning.snapshots import Control, at, begin_control, control, exploring
 from gridrl.tables import Array, Indices, whole
 
 
@@ -22,7 +22,7 @@ def dyna_q(
     *,
     episodes: int,
     planning: int = 10,
-    alpha: float = 0.1,
+    alpha: Rate = 0.1,
     epsilon: Rate = 0.1,
     steps: int | None = None,
     runs: int | None = None,
@@ -43,7 +43,7 @@ def dyna_q(
         mdp: the world.
         episodes: how many; one snapshot each.
         planning: updates from the model after each step.
-        alpha: step size.
+        alpha: step size, or a function of how often the pair (s, a) was updated.
         epsilon: exploration, or a function of the episode's number, from 1.
         steps: time limit of an episode; None needs an end that can be reached.
         runs: learners at once; None is one, without the axis.
@@ -53,9 +53,9 @@ def dyna_q(
         ValueError: alpha or epsilon outside [0, 1], no episodes, no end and no time limit.
     """
     dreams = whole(planning, "planning", least=0)
-    world = Lockstep(mdp, runs, rng, steps, dreams=dreams)
-    step_size, explore = float(rate(alpha, "alpha")(1)), rate(epsilon, "epsilon")
-    Q = np.zeros((len(world.streams), mdp.n_states, mdp.n_actions))
+    world, Q, N, step_size, explore = begin_control(
+        mdp, alpha, epsilon, steps, runs, rng, dreams=dreams
+    )
     model = _Model(len(Q), Q[0].size)
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):
         s, sizes, eps = world.begin(), np.zeros(len(Q)), explore(episode)
@@ -63,13 +63,15 @@ def dyna_q(
             a = world.choose(exploring(at(Q, k, s), eps))
             s_next, r = world.step(s, a)
             delta = r + mdp.gamma * at(Q, k, s_next).max(axis=1) - Q[k, s, a]
-            Q[k, s, a] += step_size * delta
+            N[k, s, a] += 1
+            Q[k, s, a] += step_size(N[k, s, a]) * delta
             model.remember(k, s * mdp.n_actions + a, s_next, r)
             for uniform in world.dreams:
                 pair, to, paid = model.recall(k, uniform)
                 was = pair // mdp.n_actions, pair % mdp.n_actions
                 target = paid + mdp.gamma * at(Q, k, to).max(axis=1)
-                Q[k, *was] += step_size * (target - Q[k, *was])
+                N[k, *was] += 1
+                Q[k, *was] += step_size(N[k, *was]) * (target - Q[k, *was])
             sizes[k] += np.abs(delta)
             s = world.going_on(s_next)
         yield control(world, Q, sizes)

@@ -65,6 +65,8 @@ def explain_update(
     alpha, given = number(alpha, "alpha", 0), [x is not None for x in (V, Q, theta)]
     if sum(given) != 1:
         raise ValueError(f"exactly one of V, Q and theta must be given; {sum(given)} are")
+    if mdp.terminal[s]:
+        raise ValueError(f"s must be a state where one acts; {mdp.labels[s]} is terminal")
     if theta is not None:
         logits = table(theta, "theta", mdp.R.shape)
         return _explain_policy(
@@ -170,12 +172,13 @@ def _updated(
 ) -> Array:
     """The table after one step (s, a, r, s')."""
     values, (s, a, r, s_next) = old.copy(), step
+    gamma = 0.0 if mdp.terminal[s_next] else mdp.gamma  # nothing comes after the end
     if kind == "theta":
         values[s] += alpha * G * (np.eye(mdp.n_actions)[a] - softmax(old[s]))
     elif kind == "Q":
-        values[s, a] += alpha * (r + mdp.gamma * old[s_next].max() - old[s, a])
+        values[s, a] += alpha * (r + gamma * old[s_next].max() - old[s, a])
     else:
-        values[s] += alpha * (r + mdp.gamma * old[s_next] - old[s])
+        values[s] += alpha * (r + gamma * old[s_next] - old[s])
     return values
 
 
@@ -197,6 +200,8 @@ def _values(mdp: MDP, V: ArrayLike | None, Q: ArrayLike | None) -> Array:
 def _look_ahead(mdp: MDP, values: Array, s_next: int, a_next: int | None) -> tuple[float, str, str]:
     """What is expected from s' on: the number, its symbol, and how it comes about."""
     there, ahead = mdp.labels[s_next], values[s_next]
+    if mdp.terminal[s_next]:  # nothing comes after the end, whatever the table says
+        ahead = 0 * ahead
     if values.ndim == 1:
         return float(ahead), f"V({there})", f"{ahead:.4g}"
     if a_next is not None:

@@ -16,15 +16,14 @@ from numpy.typing import ArrayLike
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Lockstep
 from gridrl.learning.monte_carlo import Episode
+from gridrl.learning.outside import World, policy_of
 from gridrl.learning.snapshots import Prediction, first_values, prediction
-from gridrl.planning.bellman import stationary_policy
-from gridrl.processes import MDP
 from gridrl.tables import Array, whole
 
 
 @algorithm
 def off_policy_mc(
-    mdp: MDP,
+    mdp: World,
     target: ArrayLike,
     behaviour: ArrayLike,
     *,
@@ -61,9 +60,9 @@ def off_policy_mc(
         ValueError: the behaviour never takes an action that the target takes (it is named); no
             episodes; no end and no time limit.
     """
-    pi, b = stationary_policy(mdp, target), stationary_policy(mdp, behaviour)
+    pi, b = policy_of(mdp, target), policy_of(mdp, behaviour)
     _check_coverage(mdp, pi, b)
-    world = Lockstep(mdp, runs, rng, steps)
+    world = Lockstep(mdp, runs, rng, steps, policy=b)
     V, ratio = first_values(world, 0.0), pi / np.where(b > 0, b, 1.0)
     C = np.zeros_like(V)  # the weights, or the visits, so far
     for _ in range(whole(episodes, "episodes", least=1)):
@@ -96,7 +95,7 @@ def _fold(
     return sizes
 
 
-def _check_coverage(mdp: MDP, pi: Array, b: Array) -> None:
+def _check_coverage(mdp: World, pi: Array, b: Array) -> None:
     missing = np.argwhere((pi > 0) & (b == 0) & ~mdp.terminal[:, None])
     if len(missing):
         s, a = missing[0]

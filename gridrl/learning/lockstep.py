@@ -38,6 +38,7 @@ class Lockstep:
         steps: time limit of an episode; None needs an end that can be reached from everywhere.
         dreams: how many more uniforms a run gets each step, for practice in a model of its own.
         block: for how many steps a run draws its uniforms at once.
+        policy: what they follow, (S, A), if that is fixed: it must come to an end.
 
     Raises:
         ValueError: no time limit, and states from which no end is reachable; they are named. Many
@@ -54,9 +55,10 @@ class Lockstep:
         *,
         dreams: int = 0,
         block: int = 256,
+        policy: Array | None = None,
     ) -> None:
         self.mdp = mdp if isinstance(mdp, SampledProcess) else an_mdp(mdp)
-        self.steps = _time_limit(mdp, steps)
+        self.steps = _time_limit(mdp, steps, policy)
         self.squeezed, K = runs is None, whole(1 if runs is None else runs, "runs", least=1)
         seeds = _seeds(rng, K)
         self.streams = [np.random.default_rng(seed) for seed in seeds]
@@ -144,6 +146,8 @@ class Lockstep:
 def rate(value: Rate, name: str, high: float = 1.0) -> Schedule:
     """A step size or an exploration rate as a function of a count: a number is constant.
 
+    A function gets an array of visit counts (n,), one a run, or an episode's number.
+
     Raises:
         ValueError: it is not in [0, high], at once for a number, else where it first happens.
     """
@@ -152,14 +156,23 @@ def rate(value: Rate, name: str, high: float = 1.0) -> Schedule:
         return lambda count: constant
 
     def checked(count: Any) -> Array:
-        found = np.asarray(value(count), dtype=np.float64)
+        found = _called(value, name, count)
         if not (fine := (found >= 0) & (found <= high) & (found < np.inf)).all():
             bad = found[~fine].flat[0]
             raise ValueError(f"{name} must be in [0, {high:g}]; it is {bad:g}")
         return found
 
-    checked(np.ones(1))
     return checked
+
+
+def _called(schedule: Callable[[Any], Any], name: str, count: Any) -> Array:
+    """A schedule at a count; at an array of counts (n,), if need be at one after the other."""
+    try:
+        return np.asarray(schedule(count), dtype=np.float64)
+    except (TypeError, ValueError) as error:  # max(0.1, 1 / n), or 0.5 if n < 10 else 0.1
+        if np.ndim(count) == 0:
+            raise TypeError(f"{name}({count}) must be a number: {error}") from error
+    return np.array([_called(schedule, name, n) for n in count.tolist()])
 
 
 def _source(mdp: World, runs: int | None, seed: np.random.SeedSequence) -> Tables | Trial:
@@ -170,18 +183,21 @@ def _source(mdp: World, runs: int | None, seed: np.random.SeedSequence) -> Table
     return Trial(mdp, int(seed.generate_state(1)[0]))
 
 
-def _time_limit(mdp: World, steps: int | None) -> int | None:
+def _time_limit(mdp: World, steps: int | None, policy: Array | None) -> int | None:
     if steps is not None:
         whole(steps, "steps", least=1)
     if steps is not None or isinstance(mdp, SampledProcess):
         return steps
-    anything = np.full(mdp.R.shape, 1 / mdp.n_actions)
-    edges = average_over_actions(mdp.P, anything)
-    lost = np.flatnonzero(~reachable(edges.T, np.flatnonzero(mdp.terminal)))
-    if len(lost):
+    acts = np.full(mdp.R.shape, 1 / mdp.n_actions) if policy is None else policy
+    edges = average_over_actions(mdp.P, acts)
+    lost = ~reachable(edges.T, np.flatnonzero(mdp.terminal))
+    if policy is not None:  # where it never is, it need not end
+        lost &= reachable(edges, np.flatnonzero(mdp.start))
+    if lost.any():
         raise ValueError(
-            f"steps must be given: from states {mdp.named(lost)} no end is reachable, so an"
-            " episode may never be over"
+            f"steps must be given: from states {mdp.named(np.flatnonzero(lost))} no end is"
+            f" reachable{' under the policy' * (policy is not None)}, so an episode may never be"
+            " over"
         )
     return None
 

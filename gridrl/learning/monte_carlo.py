@@ -62,7 +62,8 @@ def mc_prediction(
     Raises:
         ValueError: no episodes, no end and no time limit.
     """
-    world, pi = Lockstep(mdp, runs, rng, steps), policy_of(mdp, policy)
+    pi = policy_of(mdp, policy)
+    world = Lockstep(mdp, runs, rng, steps, policy=pi)
     V = first_values(world, 0.0)
     N = np.zeros_like(V)
     for _ in range(whole(episodes, "episodes", least=1)):

@@ -65,7 +65,8 @@ def n_step_td(
     Raises:
         ValueError: n below 1, alpha outside [0, 1], no episodes, no end and no time limit.
     """
-    world, pi = Lockstep(mdp, runs, rng, steps), policy_of(mdp, policy)
+    pi = policy_of(mdp, policy)
+    world = Lockstep(mdp, runs, rng, steps, policy=pi)
     V = first_values(world, initial)
     learner = _NStep(V, whole(n, "n", least=1), mdp.gamma, rate(alpha, "alpha"))
     for _ in range(whole(episodes, "episodes", least=1)):
@@ -122,9 +123,9 @@ class _NStep:
 
     def __init__(self, values: Array, n: int, gamma: float, step_size: Schedule) -> None:
         self.values, self.n, self.step_size = values, n, step_size
-        self.discounts = gamma ** np.arange(n + 1)
-        self.N, self.visited = np.zeros_like(values), np.zeros((n, len(values)), np.intp)
-        self.rewards = np.zeros((n, len(values)))  # that of time t in row t % n
+        self.gamma = gamma
+        self.N, rows = np.zeros_like(values), (min(n, 64), len(values))  # more when needed
+        self.visited, self.rewards = np.zeros(rows, np.intp), np.zeros(rows)  # time t: row t % n
         self.begin()
 
     def begin(self) -> None:
@@ -134,6 +135,9 @@ class _NStep:
     def step(self, k: Indices, visited: Indices, r: Array, ahead: Array) -> None:
         """The runs k left `visited`, were paid r, and guess `ahead` for what comes."""
         row = self.t % self.n
+        if row == len(self.rewards):
+            self.visited = np.concatenate([self.visited, np.zeros_like(self.visited)])
+            self.rewards = np.concatenate([self.rewards, np.zeros_like(self.rewards)])
         self.visited[row, k], self.rewards[row, k], self.ahead[k] = visited, r, ahead
         self.t += 1
         if self.t >= self.n:
@@ -149,7 +153,8 @@ class _NStep:
     def _learn(self, k: Indices, tau: int) -> None:
         """Move the value of what was visited at time tau towards its n-step return."""
         m, rows = self.t - tau, np.arange(tau, self.t) % self.n
-        G = self.discounts[:m] @ self.rewards[rows[:, None], k] + self.discounts[m] * self.ahead[k]
+        discounts = self.gamma ** np.arange(m)
+        G = discounts @ self.rewards[rows[:, None], k] + self.gamma**m * self.ahead[k]
         visited = self.visited[tau % self.n, k]
         self.N[k, visited] += 1
         delta = G - self.values[k, visited]

@@ -106,9 +106,11 @@ def begin_control(
     steps: int | None,
     runs: int | None,
     rng: int | np.random.Generator | None,
+    *,
+    dreams: int = 0,
 ) -> tuple[Lockstep, Array, Array, Schedule, Schedule]:
     """What every control learner starts with: the world, Q = 0, no visits, alpha and epsilon."""
-    world = Lockstep(mdp, runs, rng, steps)
+    world = Lockstep(mdp, runs, rng, steps, dreams=dreams)
     Q = np.zeros((len(world.streams), mdp.n_states, mdp.n_actions))
     return world, Q, np.zeros_like(Q), rate(alpha, "alpha"), rate(epsilon, "epsilon")
 

@@ -66,7 +66,8 @@ def td0(
     Raises:
         ValueError: alpha outside [0, 1], no episodes, no end and no time limit.
     """
-    world, pi = Lockstep(mdp, runs, rng, steps), policy_of(mdp, policy)
+    pi = policy_of(mdp, policy)
+    world = Lockstep(mdp, runs, rng, steps, policy=pi)
     step_size, V = rate(alpha, "alpha"), first_values(world, initial)
     N = np.zeros_like(V)
     for _ in range(whole(episodes, "episodes", least=1)):

@@ -78,7 +78,8 @@ def td_lambda(
     Raises:
         ValueError: alpha or lambda outside [0, 1], no episodes, no end and no time limit.
     """
-    world, pi = Lockstep(mdp, runs, rng, steps), policy_of(mdp, policy)
+    pi = policy_of(mdp, policy)
+    world = Lockstep(mdp, runs, rng, steps, policy=pi)
     step_size, fade = rate(alpha, "alpha"), mdp.gamma * number(lambda_, "lambda_", 0, 1)
     V = first_values(world, initial)
     N = np.zeros_like(V)

@@ -22,7 +22,7 @@ def client() -> Iterator[Any]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of workers that die
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
