@@ -12,6 +12,7 @@ import gridrl
 ROOT = Path(gridrl.__file__).parent
 ORDER = [
     "errors",
+    "files",
     "tables",
     "iterates",
     "processes",

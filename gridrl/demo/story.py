@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from gridrl.plot.films import Film, write_whole
+from gridrl.files import write_whole
+from gridrl.plot.films import Film
 from gridrl.plot.reports import Report, png_of
 
 

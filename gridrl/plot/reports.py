@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from gridrl.plot.films import write_whole
+from gridrl.files import write_whole
 
 STYLE = """body{font:17px/1.5 sans-serif;max-width:52em;margin:2em auto;padding:0 1em;color:#1b1b1b}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right}

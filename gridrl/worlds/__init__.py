@@ -1,8 +1,11 @@
 """Worlds to be in: maps drawn in text, the lecture's penguin, and the classics of the field.
 
-Reading order: `slips`, `views`, `grid`, `penguin`, then `sutton_barto` and `classics`.
+Reading order: `slips`, `views`, `grid`, `penguin`, then `sutton_barto` and
+`classics`; `cassandra` reads and writes the field's files.
 """
 
+from gridrl.worlds.cassandra import read_pomdp
+from gridrl.worlds.cassandra_writer import write_pomdp
 from gridrl.worlds.classics import (
     forest,
     frozen_lake,
@@ -43,6 +46,7 @@ __all__ = [
     "penguin_world",
     "random_mdp",
     "random_walk",
+    "read_pomdp",
     "russell_norvig_4x3",
     "short_corridor",
     "slip_anywhere",
@@ -53,4 +57,5 @@ __all__ = [
     "sutton_5x5",
     "tiger",
     "windy_gridworld",
+    "write_pomdp",
 ]

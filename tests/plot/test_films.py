@@ -20,7 +20,7 @@ from gridrl import (
     uniform_policy,
     value_iteration,
 )
-from gridrl.plot.films import write_whole
+from gridrl.files import write_whole
 
 ICE = penguin_world()
 MDP = ICE.mdp(gamma=0.9)
