@@ -5,7 +5,7 @@ drawn and checked against that exact answer. The folders are the chapters, in re
 
     processes    what a world is: Markov process, reward process, MDP, POMDP
     worlds       worlds to be in: the penguin's ice, any map drawn in text, the classics
-    planning     the model is known: returns, values, dynamic programming
+    planning     the model is known: returns, values, dynamic programming, any size, beliefs
     learning     the model is not known: bandits, Monte Carlo, TD, policy gradients, PPO
     plot         pictures of all of it (the only chapter that imports matplotlib)
     envs         every world as a Gymnasium environment, and back (the only one that imports it)
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np  # noqa: F401 - the one library that `import gridrl` loads
 
 if TYPE_CHECKING:
+    from gridrl.errors import ImpossibleObservation as ImpossibleObservation
     from gridrl.errors import NotConverged as NotConverged
     from gridrl.learning import *  # noqa: F403
     from gridrl.planning import *  # noqa: F403
@@ -34,16 +35,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 CHAPTERS = {
-    "errors": "NotConverged",
+    "errors": "ImpossibleObservation NotConverged",
     "processes": "Finding MDP MarkovProcess POMDP RewardDistribution RewardProcess"
     " SparseTransitions Trajectories arrive interleave leave",
     "worlds": "GridWorld lost_penguin_world penguin_world",
-    "planning": "AverageReward FiniteHorizon Sweep action_values advantages average_reward"
-    " backward_induction deterministic_policy discounted_return enumerate_trajectories"
-    " epsilon_greedy expected_return explain_backup gae gauss_seidel greedy lambda_returns"
-    " linear_program modified_policy_iteration n_step_advantages occupancy policy_evaluation"
-    " policy_iteration prioritized_sweeping q_values regret returns_to_go softmax_policy"
-    " state_values trajectory_probability uniform_policy value_iteration",
+    "planning": "AlphaVectors AverageReward BeliefBounds FiniteHorizon MemorylessPolicy Solution"
+    " Sweep UpperBound action_values advantages average_reward backward_induction"
+    " belief_bounds belief_filter belief_update best_memoryless_policy"
+    " deterministic_policy discounted_return enumerate_trajectories epsilon_greedy"
+    " expected_return explain_backup fast_informed_bound first_beliefs gae gauss_seidel"
+    " greedy incremental_pruning lambda_returns linear_program modified_policy_iteration"
+    " n_step_advantages observation_probabilities occupancy pbvi policy_evaluation"
+    " policy_iteration prioritized_sweeping q_values qmdp regret returns_to_go"
+    " softmax_policy solve state_values trajectory_probability uniform_policy"
+    " value_iteration",
     "learning": "Ascent Control Moments PPOSettings Prediction Pull SampledProcess Update"
     " accumulating actor_critic behaviour_cloning beta_posterior clipped_surrogate"
     " clipped_surrogate_gradient double_q_learning dyna_q epsilon_greedy_bandit"

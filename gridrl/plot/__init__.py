@@ -5,6 +5,7 @@ show a world adds a layer: `plot.policy(ice, pi, ax=plot.values(ice, V))`. Nothi
 by itself: that is `plt.show()` and `ax.figure.savefig(...)`. In notebooks a picture shows itself.
 """
 
+from gridrl.plot.beliefs import alpha_vectors, policy_graph
 from gridrl.plot.curve import curves
 from gridrl.plot.estimators import clipped_objective, variances
 from gridrl.plot.films import Film, animate
@@ -15,6 +16,7 @@ from gridrl.plot.worlds import observation, trajectory, world
 
 __all__ = [
     "Film",
+    "alpha_vectors",
     "animate",
     "belief",
     "clipped_objective",
@@ -22,6 +24,7 @@ __all__ = [
     "graph",
     "observation",
     "policy",
+    "policy_graph",
     "q_values",
     "stepper",
     "trajectory",
