@@ -39,16 +39,16 @@ CHAPTERS = {
     "processes": "Finding MDP MarkovProcess POMDP RewardDistribution RewardProcess"
     " SparseTransitions Trajectories arrive interleave leave",
     "worlds": "GridWorld lost_penguin_world penguin_world",
-    "planning": "AlphaVectors AverageReward BeliefBounds FiniteHorizon MemorylessPolicy Solution"
-    " Sweep UpperBound action_values advantages average_reward backward_induction"
-    " belief_bounds belief_filter belief_update best_memoryless_policy"
-    " deterministic_policy discounted_return enumerate_trajectories epsilon_greedy"
-    " expected_return explain_backup fast_informed_bound first_beliefs gae gauss_seidel"
-    " greedy incremental_pruning lambda_returns linear_program modified_policy_iteration"
-    " n_step_advantages observation_probabilities occupancy pbvi policy_evaluation"
-    " policy_iteration prioritized_sweeping q_values qmdp regret returns_to_go"
-    " softmax_policy solve state_values trajectory_probability uniform_policy"
-    " value_iteration",
+    "planning": "AlphaVectors AverageReward BeliefBounds FiniteHorizon MemorylessPolicy Search"
+    " Solution Sweep UpperBound action_values advantages average_reward"
+    " backward_induction belief_bounds belief_filter belief_update"
+    " best_memoryless_policy deterministic_policy discounted_return"
+    " enumerate_trajectories epsilon_greedy expected_return explain_backup"
+    " fast_informed_bound first_beliefs gae gauss_seidel greedy incremental_pruning"
+    " lambda_returns linear_program mcts modified_policy_iteration n_step_advantages"
+    " observation_probabilities occupancy pbvi policy_evaluation policy_iteration"
+    " prioritized_sweeping q_values qmdp regret returns_to_go softmax_policy solve"
+    " state_values trajectory_probability uniform_policy value_iteration",
     "learning": "Ascent Control Moments PPOSettings Prediction Pull SampledProcess Update"
     " accumulating actor_critic behaviour_cloning beta_posterior clipped_surrogate"
     " clipped_surrogate_gradient double_q_learning dyna_q epsilon_greedy_bandit"

@@ -36,6 +36,7 @@ RESULTS = {
     "BeliefBounds",
     "MemorylessPolicy",
     "Solution",
+    "Search",
     "Ascent",
     "Moments",
     "SampledProcess",

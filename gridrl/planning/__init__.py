@@ -4,7 +4,8 @@ Reading order: `policies`, `returns`, `bellman`, `endings` (who comes to an end,
 means), `dynamic_programming`, `horizons` (finite, and average reward), `linear_programs`, `large`
 (any size, fast). Then the state is
 hidden: `beliefs`, `alpha_vectors`, `pruning`, `pomdp_solvers` (bounds and points), `exact_vectors`,
-`sawtooth` and `bounds`, `memoryless`.
+`sawtooth` and `bounds`, `memoryless`. And `search`,
+for the state one is in.
 """
 
 from gridrl.planning.alpha_vectors import AlphaVectors, UpperBound
@@ -61,6 +62,7 @@ from gridrl.planning.returns import (
     returns_to_go,
     trajectory_probability,
 )
+from gridrl.planning.search import Search, mcts
 
 __all__ = [
     "AlphaVectors",
@@ -68,6 +70,7 @@ __all__ = [
     "BeliefBounds",
     "FiniteHorizon",
     "MemorylessPolicy",
+    "Search",
     "Solution",
     "Sweep",
     "UpperBound",
@@ -93,6 +96,7 @@ __all__ = [
     "incremental_pruning",
     "lambda_returns",
     "linear_program",
+    "mcts",
     "modified_policy_iteration",
     "n_step_advantages",
     "observation_probabilities",
