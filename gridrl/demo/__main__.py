@@ -61,7 +61,7 @@ def _part(name: str) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gridrl.demo",
-        description="The penguin's story, from Markov process to PPO.",
+        description="The penguin's story, from Markov process to beliefs.",
     )
     add = parser.add_argument
     add("--part", action="append", choices=PARTS, help="only this part (may be given again)")
