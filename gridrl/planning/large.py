@@ -1,8 +1,9 @@
 """Any size, fast: inexact policy iteration on sparse tables, with a bound that holds.
 
-Policy iteration with a linear solver that is stopped early: each greedy policy is evaluated by
-BiCGSTAB, from the values at hand, until its residual has shrunk to a twentieth. Where the policy
-has come to rest the same solver runs to the end. What is returned is certified by the Bellman
+Policy iteration whose linear systems are solved roughly: each greedy policy is evaluated, from the
+values at hand, by a few sweeps; where these hardly move, BiCGSTAB goes on until the residual has
+shrunk to a twentieth. Sweeps are enough where episodes are short, whatever gamma is; without them
+the Krylov solver overshoots, and policies are misled. What is returned is certified by the Bellman
 residual alone, so that nothing depends on the solver keeping its word:
 
     c min_s (T V - V)(s)  <=  V* - T V  <=  c max_s (T V - V)(s),    c = gamma / (1 - gamma),
@@ -37,7 +38,7 @@ from gridrl.processes.transitions import Chain, chosen, stacked
 from gridrl.tables import Array, Indices, read_only, tolerance, whole
 
 SHRINK = 0.05  # of a policy's residual, before the policy is looked at again
-SWEEPS = 50  # of plain evaluation, where the solver stalls
+SWEEPS = 20  # of plain evaluation, before the Krylov solver is called
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ def solve(mdp: MDP, *, tol: float = 1e-6, max_iterations: int = 10_000) -> Itera
         return
     work = _Work(mdp)
     weight = _longest(work) if mdp.gamma == 1 else 1 / (1 - mdp.gamma)
-    V, before, stalled = np.zeros(mdp.n_states), None, False
+    V, stalled = np.zeros(mdp.n_states), False
     for _ in range(whole(max_iterations, "max_iterations", least=1)):
         V_new, actions = work.backup(V)
         best, bound = _between(mdp, V_new, mdp.gamma * weight * (V_new - V))
@@ -112,10 +113,8 @@ def solve(mdp: MDP, *, tol: float = 1e-6, max_iterations: int = 10_000) -> Itera
                        time.perf_counter() - started, method, mdp)  # fmt: skip
         if bound <= tol:
             return
-        settled = before is not None and bool((actions == before).all())
-        goal = tol / (4 * weight) if settled else 0.0
-        V, good = work.evaluate(V, V_new - V, actions, goal)
-        before, stalled = actions, stalled or not good
+        V, good = work.evaluate(V, V_new - V, actions)
+        stalled = stalled or not good
     raise not_converged(bound, tol, f"{max_iterations} policies")
 
 
@@ -148,33 +147,40 @@ class _Work:
         actions = Q.argmax(axis=1)
         return Q[np.arange(len(Q)), actions], actions
 
-    def evaluate(self, V: Array, r: Array, actions: Indices, goal: float) -> tuple[Array, bool]:
-        """V + x, x solving (I - gamma P_pi) x = r so far that the residual is a twentieth.
+    def evaluate(self, V: Array, r: Array, actions: Indices) -> tuple[Array, bool]:
+        """V + x, x solving (I - gamma P_pi) x = r roughly; False: the solver stalled.
 
-        With a `goal` it goes on until |residual| <= goal. False: the solver stalled.
+        A few sweeps, x = r + gamma P r + (gamma P)^2 r + ...; what they leave, if it is more than
+        half, is for BiCGSTAB.
         """
+        P, gamma = self._transient(chosen(self.mdp.P, np.arange(len(V)), actions)), self.mdp.gamma
+        x, left, first, good = r.copy(), r, float(np.linalg.norm(r)), True
+        for _ in range(SWEEPS):
+            left = gamma * (P @ left)
+            x += left
+            self.products += 1 / self.mdp.n_actions
+            if np.linalg.norm(left) <= SHRINK * first:
+                break
+        if np.linalg.norm(left) > 0.5 * first:
+            y, good = self._krylov(P, gamma * (P @ left))
+            x = x + y if good else x
+        return V + x, good
+
+    def _krylov(self, P: Chain, r: Array) -> tuple[Array, bool]:
+        """BiCGSTAB on (I - gamma P) x = r until the residual is a twentieth, if it gets there."""
         from scipy.sparse.linalg import LinearOperator, bicgstab
 
-        P, gamma, S = chosen(self.mdp.P, np.arange(len(V)), actions), self.mdp.gamma, len(V)
-        P = self._transient(P)
-        count = 0
+        count = 1
 
         def without(x: Array) -> Array:
             nonlocal count
             count += 1
-            return x - gamma * (P @ x)
+            return x - self.mdp.gamma * (P @ x)
 
-        shrink = min(SHRINK, goal / float(np.linalg.norm(r))) if goal else SHRINK
-        operator = LinearOperator((S, S), matvec=without, dtype=np.float64)
-        x, info = bicgstab(operator, r, rtol=max(shrink, 1e-13), atol=0.0, maxiter=500)
-        good = info == 0 and bool(np.isfinite(x).all())
-        if not good:
-            x = r.copy()
-            for _ in range(SWEEPS):
-                x = r + gamma * (P @ x)
-            count += SWEEPS
+        operator = LinearOperator((len(r),) * 2, matvec=without, dtype=np.float64)
+        x, info = bicgstab(operator, r, rtol=SHRINK, atol=0.0, maxiter=500)
         self.products += count / self.mdp.n_actions
-        return V + x, good
+        return x, info == 0 and bool(np.isfinite(x).all())
 
     def _transient(self, P: Chain) -> Chain:
         """At gamma = 1 without the states where all is over, which else make I - P singular."""
@@ -196,7 +202,7 @@ def _longest(work: _Work) -> float:
         if gap < 0.1:  # 1 + max_a P w <= w + gap, so that w / (1 - gap) is large enough
             work.products += steps.products
             return float(w_new.max(initial=1.0)) / (1 - gap)
-        w, _ = steps.evaluate(w, w_new - w, actions, 0.0)
+        w, _ = steps.evaluate(w, w_new - w, actions)
 
 
 def _exactly(mdp: MDP, tol: float, started: float) -> Iterator[Solution]:

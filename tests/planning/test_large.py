@@ -96,7 +96,7 @@ def test_large_worlds_stay_sparse_and_agree_with_sweeps(gamma: float) -> None:
     residual = np.abs(found.Q.max(axis=1) - found.V).max()
     assert residual <= 1e-6
     exact = policy_iteration(mdp).V
-    assert np.abs(found.V - exact).max() <= found.bound
+    assert np.abs(found.V - exact).max() <= found.bound + 1e-12  # rounding of the exact solve
     best = expected_return(mdp, policy_iteration(mdp).policy)
     assert abs(expected_return(mdp, found.policy) - best) <= 2e-6 / (1 - gamma)
 
@@ -128,10 +128,12 @@ def test_a_solver_that_stalls_is_replaced_and_named(monkeypatch: pytest.MonkeyPa
         return np.full(len(b), np.nan), 1
 
     monkeypatch.setattr(scipy.sparse.linalg, "bicgstab", stall)
-    mdp = lake(10).mdp(gamma=0.99)
-    found = solve(mdp)
+    mdp = penguin_world().mdp(gamma=0.9999)  # where sweeps hardly move
+    found = solve(mdp, tol=1e-3)
     assert found.method == "inexact policy iteration, sweeps where BiCGSTAB stalled"
-    assert np.abs(found.V - policy_iteration(mdp).V).max() <= found.bound <= 1e-6
+    # rounding of the exact solve, with 1 / (1 - gamma) = 10,000
+    assert np.abs(found.V - policy_iteration(mdp).V).max() <= found.bound + 1e-9
+    assert found.bound <= 1e-3
 
 
 def test_what_cannot_be_done_is_said() -> None:
@@ -150,5 +152,5 @@ def test_a_model_of_a_hundred_thousand_states() -> None:
     mdp = lake(316).mdp(gamma=0.9)
     found = solve(mdp)
     assert found.bound <= 1e-6
-    assert found.products < 200  # sweeps alone would need 133 at least; work, not seconds
+    assert found.products < 133  # which sweeps alone would need: gamma^133 = 1e-6
     assert 0 < found.seconds < time.perf_counter() - started
