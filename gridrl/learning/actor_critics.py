@@ -23,13 +23,13 @@ from numpy.typing import ArrayLike
 from gridrl.iterates import algorithm
 from gridrl.learning.baselines import ratio
 from gridrl.learning.batches import Batches, Estimate, Experience
-from gridrl.learning.gradients import sum_of_scores
+from gridrl.learning.gradients import sum_by_sight, sum_of_scores
 from gridrl.learning.lockstep import Rate, rate
 from gridrl.learning.outside import World
 from gridrl.learning.policy_gradients import Ascent, ascent
 from gridrl.planning.returns import gae
 from gridrl.processes import POMDP
-from gridrl.tables import Array, softmax, whole
+from gridrl.tables import Array, Indices, softmax, whole
 
 GAE = partial(gae, lambda_=0.95)
 DAMPING = 1e-6  # added to F, whose rows are dependent: sum_a pi(a) phi_a = 0
@@ -138,9 +138,12 @@ def actor_gradient(batch: Experience, A: Array, pi: Array) -> Array:
 def critic_error(batch: Experience, A: Array, shape: tuple[int, ...]) -> Array:
     """The mean of A over the visits to each thing seen, 0 where there was none, (K, Z)."""
     k, i, t = np.nonzero(batch.alive)
-    where, (K, Z) = k * shape[1] + batch.seen[k, i, t], shape
-    total = np.bincount(where, weights=A[k, i, t], minlength=K * Z)
-    return ratio(total, np.bincount(where, minlength=K * Z)).reshape(K, Z)
+    return mean_by_sight(k, batch.seen[k, i, t], A[k, i, t], shape)
+
+
+def mean_by_sight(k: Indices, o: Indices, values: Array, shape: tuple[int, ...]) -> Array:
+    """The mean of values over the steps of each k and o, 0 where there is none, (K, Z)."""
+    return ratio(sum_by_sight(k, o, values, shape), sum_by_sight(k, o, 1.0, shape))
 
 
 def seen_fisher(batch: Experience, pi: Array) -> Array:
@@ -148,9 +151,7 @@ def seen_fisher(batch: Experience, pi: Array) -> Array:
 
     Where one was is a matter of luck; what E[phi phi^T] is there, a table knows.
     """
-    K, Z, A = pi.shape
     k, i, t = np.nonzero(batch.alive)
-    where, weight = k * Z + batch.seen[k, i, t], batch.weights[k, i, t]
-    visits = np.bincount(where, weights=weight, minlength=K * Z) / batch.alive.shape[1]
-    own = pi[..., None] * np.eye(A) - pi[..., None] * pi[:, :, None, :]
-    return visits.reshape(K, Z, 1, 1) * own
+    visits = sum_by_sight(k, batch.seen[k, i, t], batch.weights[k, i, t], pi.shape)
+    own = pi[..., None] * np.eye(pi.shape[2]) - pi[..., None] * pi[:, :, None, :]
+    return visits[:, :, None, None] / batch.alive.shape[1] * own

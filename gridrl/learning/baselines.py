@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.learning.batches import Batches, Experience
-from gridrl.learning.gradients import Credit, lifted, reward_to_go, sum_of_scores
+from gridrl.learning.gradients import Credit, lifted, reward_to_go, sum_by_sight, sum_of_scores
 from gridrl.planning.bellman import state_values
 from gridrl.processes import MDP, POMDP
 from gridrl.processes.transitions import average_over_actions, dense, solve_linear
@@ -182,11 +182,9 @@ def batch_moments(batch: Experience, Y: Array, U: Array) -> Moments:
     """The moments of a batch, averages over its episodes, (K, Z) each."""
     K, n, Z, _ = Y.shape
     k, i, t = np.nonzero(batch.alive)
-    where, w = k * Z + batch.seen[k, i, t], batch.weights[k, i, t]
+    o, w = batch.seen[k, i, t], batch.weights[k, i, t]
     G = reward_to_go(batch.rewards, batch.gamma)[k, i, t]
-    visits, returns = (
-        np.bincount(where, weights=x, minlength=K * Z).reshape(K, Z) / n for x in (w, G)
-    )
+    visits, returns = (sum_by_sight(k, o, x, (K, Z)) / n for x in (w, G))
     products = ((x * y).sum(axis=3).mean(axis=1) for x, y in ((U, U), (Y, U), (Y, Y)))
     return Moments(visits, returns, *products)
 

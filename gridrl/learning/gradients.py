@@ -137,6 +137,19 @@ def sum_of_scores(k: Indices, o: Indices, a: Indices, weight: Array, pi: Array) 
     return done - done.sum(axis=2, keepdims=True) * pi
 
 
+def sum_by_sight(k: Indices, o: Indices, weight: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """sum over steps of weight, in the row of each k and o, (K, Z); `shape` begins with K, Z.
+
+    >>> sum_by_sight(np.array([0, 0, 1]), np.array([1, 1, 0]), [1.0, 2.0, 5.0], (2, 2))
+    array([[0., 3.],
+           [5., 0.]])
+    """
+    K, Z = shape[:2]
+    weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), k.shape)
+    total: Array = np.bincount(k * Z + o, weights=weights, minlength=K * Z).astype(np.float64)
+    return total.reshape(K, Z)
+
+
 def exact_returns(mdp: MDP | POMDP, policies: ArrayLike) -> Array:
     """J of many policies at once, (K, S, A) -> (K,): what learners' policies are really worth.
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from gridrl.iterates import algorithm
 from gridrl.learning.baselines import Baseline, Moments, batch_moments, scores
 from gridrl.learning.batches import Batches, Experience
-from gridrl.learning.gradients import Credit, reward_to_go
+from gridrl.learning.gradients import Credit, reward_to_go, sum_by_sight
 from gridrl.learning.lockstep import Rate, rate
 from gridrl.learning.outside import World
 from gridrl.planning.policies import softmax_policy
@@ -146,9 +146,8 @@ def ascent(
     clipped: Array | None = None,
 ) -> Ascent:
     """A snapshot after an update that led from the logits `old` to `theta`."""
-    seen = np.zeros(theta.shape[:2])
     k, i, t = np.nonzero(batch.alive)
-    np.add.at(seen, (k, batch.seen[k, i, t]), 1.0)
+    seen = sum_by_sight(k, batch.seen[k, i, t], 1.0, theta.shape)
     divergence = (softmax(old) * (log_softmax(old) - log_softmax(theta))).sum(axis=2)
     change = (seen * divergence).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     clipped = np.zeros(len(theta)) if clipped is None else clipped

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
-from gridrl.learning.actor_critics import GAE
+from gridrl.learning.actor_critics import GAE, mean_by_sight
 from gridrl.learning.baselines import ratio
 from gridrl.learning.batches import Batches, Estimate, Experience
-from gridrl.learning.gradients import sum_of_scores
+from gridrl.learning.gradients import sum_by_sight, sum_of_scores
 from gridrl.learning.lockstep import Rate, rate
 from gridrl.learning.outside import World
 from gridrl.learning.policy_gradients import Ascent, ascent
@@ -196,16 +196,13 @@ class _Steps:
         weight = self.weight / self.share
         gradient = sum_of_scores(self.k, self.o, self.a, weight * slope, pi)
         if bonus:
-            K, Z, _ = pi.shape
-            visits = np.bincount(self.k * Z + self.o, weights=weight, minlength=K * Z)
-            gradient += bonus * visits.reshape(K, Z, 1) * entropy_gradient(theta)
+            visits = sum_by_sight(self.k, self.o, weight, pi.shape)
+            gradient += bonus * visits[:, :, None] * entropy_gradient(theta)
         return gradient
 
     def critic_error(self, V: Array) -> Array:
         """The mean of target - V over the visits to each thing seen, (K, Z)."""
-        where = self.k * V.shape[1] + self.o
-        total = np.bincount(where, weights=self.target - V[self.k, self.o], minlength=V.size)
-        return ratio(total, np.bincount(where, minlength=V.size)).reshape(V.shape)
+        return mean_by_sight(self.k, self.o, self.target - V[self.k, self.o], V.shape)
 
     def clipped(self, theta: Array, epsilon: float) -> Array:
         """The share of the steps where clipping bites, (K,)."""
