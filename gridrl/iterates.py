@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from gridrl.errors import NotConverged
+
 Arguments = ParamSpec("Arguments")
 Snapshot = TypeVar("Snapshot")
 
@@ -45,8 +47,19 @@ class algorithm(Generic[Arguments, Snapshot]):
         return iter(tqdm(steps, desc=self._steps.__name__))
 
     def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Snapshot:
-        """Run to the end and return the last snapshot."""
-        return deque(self.iterates(*args, **kwargs), maxlen=1)[0]
+        """Run to the end and return the last snapshot.
+
+        Raises:
+            NotConverged: with the last snapshot, whose bounds hold, as `.so_far`.
+        """
+        last: deque[Snapshot] = deque(maxlen=1)
+        try:
+            last.extend(self.iterates(*args, **kwargs))
+        except NotConverged as error:
+            if error.so_far is None and last:
+                error.so_far = last[0]
+            raise
+        return last[0]
 
     def __repr__(self) -> str:
         return f"<algorithm {self._steps.__name__}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from gridrl import (
     belief_bounds,
@@ -63,7 +64,13 @@ def _filter(story: Story, lost: GridWorld) -> None:
         in the penguin's true square with {100 * right:.0f} per cent on average:"""
     )
 
-    def draw(world: GridWorld, b: Array, ax: object) -> object:
-        return plot.belief(world, b, ax=ax)  # type: ignore[arg-type]
+    acts = ["start", *(pomdp.action_labels[a] for a in walk.actions)]
+    titles = [f"t = {t}: {act}" for t, act in enumerate(acts)]
+    moments = list(zip(beliefs, walk.states.tolist(), strict=True))
+    film = plot.animate(lost, moments, draw=_moment, titles=titles)
+    story.film("belief", film, "Where the penguin may be, where it is, and what it sees.")
 
-    story.film("belief", plot.animate(lost, beliefs, draw=draw), "Where the penguin may be.")
+
+def _moment(world: GridWorld, moment: tuple[Array, int], ax: Axes) -> None:
+    b, s = moment
+    plot.belief(world, b, at=s, ax=ax)

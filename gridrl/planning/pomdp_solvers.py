@@ -101,7 +101,9 @@ def pbvi(
     """Point-based value iteration: backups at beliefs that can occur, more of them each round.
 
     Sweeps over a set of beliefs until no value there gains more than `tol`; then each belief tries
-    every action in a simulated step, and adds the outcome that is farthest from the set. Starts
+    every action in a simulated step, and adds the outcome that is farthest from the set; where
+    chance brings nothing new, what it left out is tried too, so that only a set from which no
+    other belief can be reached ends the rounds early. Starts
     from plans that look at nothing, and every vector is a plan's exact worth: V(b) <= V*(b) in
     every belief. One snapshot a round.  [Pineau, Gordon & Thrun 2003]
 
@@ -160,7 +162,20 @@ def at_witnesses(pomdp: POMDP, alpha: Array, actions: Indices, b: Array) -> Alph
 
 
 def _expand(steps: Steps, b: Array, most: int, chance: np.random.Generator) -> Array:
-    """Add to each belief the farthest of its simulated successors, if it is new.  [sec. 3.2]"""
+    """Add to each belief the farthest of its simulated successors, if it is new.  [sec. 3.2]
+
+    Where no simulation brings one, all that can be seen is looked at.
+    """
+    grown = _farthest(b, _simulated(steps, b, chance), most)
+    if len(grown) > len(b):
+        return grown
+    for o in range(steps.O.shape[1]):
+        grown = _farthest(grown, _seeing(steps, b, o), most)
+    return grown
+
+
+def _simulated(steps: Steps, b: Array, chance: np.random.Generator) -> Array:
+    """The belief after each action and an observation that is drawn, (A, n, S)."""
     n, A = len(b), steps.R.shape[1]
     after = np.empty((A, *b.shape))
     for a in range(A):
@@ -168,13 +183,23 @@ def _expand(steps: Steps, b: Array, most: int, chance: np.random.Generator) -> A
         sums = joint.sum(axis=2).cumsum(axis=1)
         o = (chance.random((n, 1)) * sums[:, -1:] >= sums).sum(axis=1)
         after[a] = joint[np.arange(n), np.minimum(o, sums.shape[1] - 1)]
-    after /= np.maximum(after.sum(axis=2, keepdims=True), 1e-300)
-    grown = b
-    for k in range(n):
-        far = np.abs(after[:, k, None] - grown).sum(axis=2).min(axis=1)  # (A,)
-        if far.max() > 1e-9 and len(grown) < most:
-            grown = np.concatenate([grown, after[None, far.argmax(), k]])
-    return grown
+    return after / np.maximum(after.sum(axis=2, keepdims=True), 1e-300)
+
+
+def _seeing(steps: Steps, b: Array, o: int) -> Array:
+    """The belief after each action and observation `o`, (A, n, S); where that cannot be, `b`."""
+    after = np.stack([steps.joint(b, a)[:, o] for a in range(steps.R.shape[1])])
+    seen = after.sum(axis=2, keepdims=True)
+    return np.where(seen > 1e-12, after / np.maximum(seen, 1e-300), b)
+
+
+def _farthest(b: Array, after: Array, most: int) -> Array:
+    """`b` and, of each column of `after` (A, n, S), the belief farthest from all, if it is new."""
+    for k in range(after.shape[1]):
+        far = np.abs(after[:, k, None] - b).sum(axis=2).min(axis=1)  # (A,)
+        if far.max() > 1e-9 and len(b) < most:
+            b = np.concatenate([b, after[None, far.argmax(), k]])
+    return b
 
 
 def _informed(steps: Steps, Q: Array) -> Array:

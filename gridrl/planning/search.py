@@ -1,18 +1,23 @@
 """Search at decision time: think about this state only, by playing on from it.
 
 Monte Carlo tree search with upper confidence bounds (UCT). Each simulation goes down the tree that
-is known, choosing what promises most or was tried least, adds one node to it, plays on at random,
-and takes the return back up. A node is a state at a time, so that a state reached on two ways is
-one node, and going round in circles is none.
+is known, choosing what promises most or was tried least, adds one node to it, and plays on at
+random. A node is a state at a time, so that a state reached on two ways is one node, and going
+round in circles is none.
 
-Symbols: N[a] visits, Q[a] mean return from the node on; c what uncertainty is worth.
+What is taken back up is not the return, as in the first UCT, whose mean remembers every bad try,
+but what is known by now: Q[a] = mean of r + gamma max_a' Q'[a'], over the states that followed.
+That comes to the exact values far sooner, for all actions of the root and not the best alone.
 
-Reading: Kocsis & Szepesvari (2006), Bandit Based Monte-Carlo Planning; Sutton & Barto (2018),
-section 8.11.
+Symbols: N[a] visits; Q[a] what is known of an action; c what uncertainty is worth.
+
+Reading: Kocsis & Szepesvari (2006), Bandit Based Monte-Carlo Planning; Keller & Helmert (2013),
+Trial-based Heuristic Tree Search, MaxUCT; Sutton & Barto (2018), section 8.11.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,15 +32,13 @@ from gridrl.processes.decision import an_mdp
 from gridrl.processes.transitions import Sampler
 from gridrl.tables import Array, draw, generator, index, number, read_only, restore, whole
 
-Node = tuple[Array, Array]  # N (A,), Q (A,)
-
 
 @dataclass(frozen=True, eq=False)
 class Search:
     """What is known of the root after a simulation.
 
     Attributes:
-        Q: mean return of each action, (A,), in reward units; 0 if it was never tried.
+        Q: what is known of each action, (A,), in reward units; 0 if it was never tried.
         counts: how often each was tried, (A,).
         nodes: size of the tree.
     """
@@ -72,7 +75,8 @@ def mcts(
 ) -> Iterator[Search]:
     """Q(s,a) of one state, by simulation: argmax_a Q(a) + c sqrt(log N / N(a)) down the tree.
 
-    The more simulations, the nearer Q at the root comes to the exact Q* of so many steps.
+    The more simulations, the nearer Q at the root comes to the exact Q* of so many steps; what
+    promises little is tried ever more seldom, and is known less well.
 
     >>> from gridrl import penguin_world, value_iteration
     >>> mdp = penguin_world().mdp(gamma=0.9)
@@ -84,7 +88,8 @@ def mcts(
         mdp: the model, from which is drawn.
         state: the root, its index.
         simulations: how many; one snapshot each.
-        c: what uncertainty is worth, in reward units; None is the largest reward less the smallest.
+        c: what uncertainty is worth, in reward units; None is the largest return that `depth` steps
+            can bring less the smallest.
         depth: steps looked ahead; None is where gamma^depth falls below 0.01, or, at gamma = 1,
             1,000 steps.
         playout: the policy beyond the tree, (S, A); None is uniform.
@@ -97,16 +102,42 @@ def mcts(
     if mdp.terminal[root]:
         raise ValueError(f"state must be one where one acts; {mdp.labels[root]} is terminal")
     game = _Game(mdp, _depth(mdp, depth), playout, chance)
-    c = float(mdp.R.max() - mdp.R.min()) if c is None else number(c, "c", 0)
-    tree: dict[tuple[int, int], Node] = {(0, root): game.new_node()}
+    game.c = game.span() if c is None else number(c, "c", 0)
+    tree: Tree = {(0, root): _Node.new(mdp.n_actions)}
     for _ in range(whole(simulations, "simulations", least=1)):
-        game.simulate(tree, root, c)
-        N, Q = tree[0, root]
-        yield Search(Q.copy(), N.copy(), len(tree))
+        game.simulate(tree, root)
+        node = tree[0, root]
+        yield Search(node.Q.copy(), node.N.copy(), len(tree))
+
+
+@dataclass
+class _Node:
+    """What is known of a state at a time.
+
+    Attributes:
+        N, Q, R: visits, values and mean rewards of each action, (A,).
+        after: how often each state followed each action.
+        V: the best of Q; the return of the playout, as long as nothing was tried.
+    """
+
+    N: Array
+    Q: Array
+    R: Array
+    after: list[Counter[int]]
+    V: float = 0.0
+
+    @classmethod
+    def new(cls, A: int) -> _Node:
+        return cls(np.zeros(A), np.zeros(A), np.zeros(A), [Counter() for _ in range(A)])
+
+
+Tree = dict[tuple[int, int], _Node]  # by time and state
 
 
 class _Game:
     """The world as the search plays it, one step at a time."""
+
+    c = 0.0
 
     def __init__(
         self, mdp: MDP, depth: int, playout: ArrayLike | None, chance: np.random.Generator
@@ -115,34 +146,46 @@ class _Game:
         pi = uniform_policy(mdp) if playout is None else playout
         self.pi, self.moves = stationary_policy(mdp, pi), Sampler(mdp.P)
 
-    def new_node(self) -> Node:
-        """Nothing tried yet."""
-        return np.zeros(self.mdp.n_actions), np.zeros(self.mdp.n_actions)
+    def span(self) -> float:
+        """The largest return less the smallest that so many steps can bring."""
+        steps = float((self.mdp.gamma ** np.arange(self.depth)).sum())
+        return float(self.mdp.R.max() - self.mdp.R.min()) * steps
 
-    def simulate(self, tree: dict[tuple[int, int], Node], s: int, c: float) -> None:
+    def simulate(self, tree: Tree, s: int) -> None:
         """Down the tree, one node more, on to the end, and back up."""
-        path: list[tuple[Node, int, float]] = []
-        t, G = 0, 0.0
+        path: list[tuple[int, int, int, float, int]] = []
+        t = 0
         while t < self.depth and not self.mdp.terminal[s]:
             if (t, s) not in tree:
-                tree[t, s] = self.new_node()
-                G = self._play_on(s, t)
+                tree[t, s] = _Node.new(self.mdp.n_actions)
+                tree[t, s].V = self._play_on(s, t)
                 break
-            a = self._promising(tree[t, s], c)
+            a = self._promising(tree[t, s])
             s_next, r = self._step(s, a)
-            path.append((tree[t, s], a, r))
+            path.append((t, s, a, r, s_next))
             s, t = s_next, t + 1
-        for (N, Q), a, r in reversed(path):
-            G = r + self.mdp.gamma * G
-            N[a] += 1
-            Q[a] += (G - Q[a]) / N[a]
+        for step in reversed(path):
+            self._back_up(tree, *step)
 
-    def _promising(self, node: Node, c: float) -> int:
-        N, Q = node
-        untried = np.flatnonzero(N == 0)
+    def _back_up(self, tree: Tree, t: int, s: int, a: int, r: float, s_next: int) -> None:
+        """Q(a) = mean r + gamma sum of (share of s') max_a' Q'(a'); V the best that was tried."""
+        node = tree[t, s]
+        node.N[a] += 1
+        node.R[a] += (r - node.R[a]) / node.N[a]
+        node.after[a][s_next] += 1
+        ahead = sum(
+            count * tree[t + 1, after].V
+            for after, count in node.after[a].items()
+            if (t + 1, after) in tree  # else it is over there
+        )
+        node.Q[a] = node.R[a] + self.mdp.gamma * ahead / node.N[a]
+        node.V = float(node.Q[node.N > 0].max())
+
+    def _promising(self, node: _Node) -> int:
+        untried = np.flatnonzero(node.N == 0)
         if len(untried):
             return int(untried[int(self.chance.random() * len(untried))])
-        return int((Q + c * np.sqrt(np.log(N.sum()) / N)).argmax())
+        return int((node.Q + self.c * np.sqrt(np.log(node.N.sum()) / node.N)).argmax())
 
     def _play_on(self, s: int, t: int) -> float:
         """The return of the playout from s at time t on."""

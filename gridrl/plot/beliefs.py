@@ -138,7 +138,7 @@ def _follow(steps: Steps, pomdp: POMDP, plans: Plans) -> Graph:
         if len(depth) > CROWD:
             raise ValueError(
                 f"solution must use at most {CROWD} plans to be drawn; it uses more (try a larger"
-                " tol)"
+                " tol; of pbvi fewer beliefs, most)"
             )
         joint = steps.joint(b, int(plans.actions[i])) if i != END else np.zeros((0, len(b)))
         seen = np.flatnonzero(joint.sum(axis=1) > 1e-12)

@@ -7,6 +7,7 @@ world adds a layer; on bare axes the world is drawn first.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgb
 
-from gridrl.plot.glyphs import GLYPHS, WATER
+from gridrl.plot.glyphs import GLYPHS, WATER, penguin
 from gridrl.tables import Array
 from gridrl.worlds.grid import GridWorld
 
@@ -24,10 +25,13 @@ READABLE = 0.5  # inches; a smaller square shows no text
 PLACES = {"middle": (0.0, 0.0, 0.72), "corner": (0.3, 0.32, 0.32), "centre": (0.0, 0.0, 0.17)}
 
 
-def canvas(world: GridWorld, ax: Axes | None, *, glyphs: str = "corner") -> Axes:
+def canvas(
+    world: GridWorld, ax: Axes | None, *, glyphs: str = "corner", start: bool = True
+) -> Axes:
     """Return axes that show the world; `glyphs`: "middle", "corner" or "centre" of each square.
 
-    With `glyphs` "none" neither glyphs nor the squares' numbers are drawn.
+    With `glyphs` "none" neither glyphs nor the squares' numbers are drawn; without `start` no
+    penguin stands where it starts.
     """
     if not isinstance(world, GridWorld):
         raise TypeError(f"world must be a GridWorld; it is {world!r}")
@@ -44,7 +48,7 @@ def canvas(world: GridWorld, ax: Axes | None, *, glyphs: str = "corner") -> Axes
     if glyphs != "none" and not _drawn(ax, f"glyphs {glyphs}"):
         for artist in [a for a in ax.get_children() if str(a.get_gid()).startswith("glyphs")]:
             artist.remove()
-        _draw_glyphs(world, ax, glyphs)
+        _draw_glyphs(world, ax, glyphs, () if start else ("S",))
     return ax
 
 
@@ -134,12 +138,22 @@ def _draw_labels(world: GridWorld, ax: Axes) -> None:
         ax.text(c - 0.45, r - 0.45, label, size=size, color=SHADE, ha="left", va="top", zorder=3)
 
 
-def _draw_glyphs(world: GridWorld, ax: Axes, place: str) -> None:
+def put_penguin(ax: Axes, x: float, y: float) -> None:
+    """Let a penguin stand in the corner of a square, on top of what is drawn."""
+    dx, dy, size = PLACES["corner" if readable(ax) else "middle"]
+    shapes = PatchCollection(penguin(x - dx, y + dy, size), match_original=True, zorder=5)
+    shapes.set_gid("penguin")
+    ax.add_collection(shapes, autolim=False)
+
+
+def _draw_glyphs(world: GridWorld, ax: Axes, place: str, without: Collection[str]) -> None:
     dx, dy, size = PLACES[place]
     patches, letters = [], []
     for (r, c), tile in np.ndenumerate(world.tiles):
         if tile in world.walls and tile in GLYPHS:
             patches += GLYPHS[tile](c, r, 0.72)
+        elif tile in without:
+            continue
         elif tile in GLYPHS:
             patches += GLYPHS[tile](c + dx, r + dy, size)
         elif tile != ".":

@@ -79,6 +79,7 @@ def animate(
     path: str | Path | None = None,
     *,
     draw: Draw | None = None,
+    titles: Sequence[str] | None = None,
     frames: int = 40,
     seconds: float = 0.5,
 ) -> Film:
@@ -89,6 +90,7 @@ def animate(
         iterates: snapshots with .V and .policy, say `value_iteration.iterates(mdp)`; or tables V.
         path: where to save it, .gif or .html; None does not.
         draw: another picture: a function of (world, snapshot, axes).
+        titles: what stands above each snapshot; None: its number, and its bound if it has one.
         frames: at most so many pictures, spread evenly, the first and the last among them.
         seconds: how long each picture stands.
 
@@ -100,19 +102,26 @@ def animate(
     Film(3 frames)
 
     Raises:
-        ValueError: there is no snapshot.
+        ValueError: there is no snapshot; not one title each.
     """
     snapshots = in_a_row(iterates)
     if not snapshots:
         raise ValueError("iterates must hold at least one snapshot; it is empty")
+    if titles is not None and len(titles) != len(snapshots):
+        raise ValueError(
+            f"titles must be one a snapshot; there are {len(titles)} for {len(snapshots)}"
+        )
     count = min(len(snapshots), whole(frames, "frames", least=1))
     chosen = np.unique(np.linspace(0, len(snapshots) - 1, count).round().astype(int))
     paint = _painter(snapshots) if draw is None else draw
-    titles = [f"{k + 1} of {len(snapshots)}{_promise(snapshots[k])}" for k in chosen]
-    pictures = [
-        render(world, snapshots[k], paint, title) for k, title in zip(chosen, titles, strict=True)
+    names = [
+        f"{k + 1} of {len(snapshots)}{_promise(snapshots[k])}" if titles is None else titles[k]
+        for k in chosen
     ]
-    film = Film(pictures, titles, seconds)
+    pictures = [
+        render(world, snapshots[k], paint, name) for k, name in zip(chosen, names, strict=True)
+    ]
+    film = Film(pictures, names, seconds)
     if path is not None:
         film.save(path)
     return film

@@ -13,6 +13,7 @@ from matplotlib.patches import Circle
 from numpy.typing import ArrayLike
 
 from gridrl.plot import canvas as base
+from gridrl.plot.worlds import dashed_box
 from gridrl.processes import MDP, POMDP, MarkovProcess
 from gridrl.processes.transitions import dense, stacked
 from gridrl.tables import Array, distributions, index, table
@@ -46,11 +47,28 @@ def values(
     return _heat(world, table(V, "V", (world.n_states,)), ax, VALUES, limits, _two_decimals)
 
 
-def belief(world: GridWorld, b: ArrayLike, *, ax: Axes | None = None) -> Axes:
-    """Colour each square by the probability of being there, darker is likelier, in percent."""
-    ax = base.canvas(world, ax)
+def belief(
+    world: GridWorld, b: ArrayLike, *, at: int | None = None, ax: Axes | None = None
+) -> Axes:
+    """Colour each square by the probability of being there, darker is likelier, in percent.
+
+    Args:
+        world: the map.
+        b: (S,), a distribution over states.
+        at: where the penguin really is, drawn with the dashed box of what it sees; None draws none.
+        ax: axes to draw on; None makes new ones.
+
+    Raises:
+        TypeError, ValueError: `b` is no distribution; `at` is no square of the map.
+    """
+    ax = base.canvas(world, ax, start=False)
     p = distributions(b, "b", (world.n_states,))
-    return _heat(world, p, ax, CHANCES, (0.0, max(float(p.max()), 1e-12)), _percent)
+    _heat(world, p, ax, CHANCES, (0.0, max(float(p.max()), 1e-12)), _percent)
+    if at is not None:
+        row, column = world.positions[index(at, "at", len(world.positions))]
+        base.put_penguin(ax, float(column), float(row))
+        dashed_box(world, at, ax)
+    return ax
 
 
 def q_values(

@@ -77,6 +77,12 @@ def observation(
     same = (O[: len(world.positions)] == O[s]).all(axis=1)
     for r, c in world.positions[same] if look_alikes else []:
         ax.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, color=BOX, alpha=0.25, lw=0, zorder=1))
+    dashed_box(world, s, ax)
+    return ax
+
+
+def dashed_box(world: GridWorld, s: int, ax: Axes) -> None:
+    """Draw what is seen from `s`, and make room for what of it lies beyond the map."""
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     for (x, y), (w, h) in _boxes(world, world.positions[s]):
         dashes = Rectangle((x, y), w, h, fill=False, ec=BOX, lw=3, ls=(0, (4, 2)), zorder=4)
@@ -84,7 +90,6 @@ def observation(
         left, right = min(left, x - 0.08), max(right, x + w + 0.08)
         bottom, top = max(bottom, y + h + 0.08), min(top, y - 0.08)
     ax.set(xlim=(left, right), ylim=(bottom, top))
-    return ax
 
 
 def _boxes(world: GridWorld, at: Indices) -> list[tuple[tuple[float, float], tuple[float, float]]]:

@@ -188,7 +188,10 @@ def _read_vector(statement: Statement, S: int, tol: float) -> Array:
             raise statement.unexpected(at, "numbers (states stand after 'start include')")
     p = statement.probabilities(0, S, "probabilities, one a state")
     if abs(p.sum() - 1) > max(tol, SUM_TOLERANCE):
-        raise statement.wrong(f"'start' must sum to 1 within {tol:g}; it sums to {p.sum():.9g}")
+        raise statement.wrong(
+            f"'start' must sum to 1 within {tol:g}; it sums to {p.sum():.9g}"
+            " (printed with rounding? tol=0.01)"
+        )
     return p / p.sum() if abs(p.sum() - 1) > SUM_TOLERANCE else p
 
 

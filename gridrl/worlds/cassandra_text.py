@@ -62,6 +62,8 @@ class Statement:
     def numbers(self, at: int, count: int, what: str) -> Array:
         """The tokens from `at` on, which must be `count` finite numbers."""
         tokens = self.tokens[at:]
+        if len(tokens) > 1 and tokens[0].lower() in VALUES:
+            raise self.unexpected(at + 1, f"nothing more after {tokens[0]!r}")
         for k, token in enumerate(tokens, at):
             if not NUMBER.fullmatch(token):
                 raise self.unexpected(k, "a number")
@@ -226,7 +228,7 @@ def _tokens(text: str) -> tuple[list[str], list[int]]:
         code = line.partition("#")[0]
         if "- " in code or "+ " in code:
             code = LONE_SIGN.sub(r"\1", code)
-        found = code.replace(":", " : ").split()
+        found = code.replace(":", " : ").replace("*", " * ").split()
         tokens += found
         lines += [number] * len(found)
     return tokens, lines

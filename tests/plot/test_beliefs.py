@@ -11,13 +11,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from gridrl import lost_penguin_world
+from gridrl import lost_penguin_world, plot
 from gridrl.planning.bounds import belief_bounds
 from gridrl.planning.exact_vectors import incremental_pruning
 from gridrl.planning.pomdp_solvers import fast_informed_bound, pbvi, qmdp
 from gridrl.plot.beliefs import alpha_vectors, policy_graph
 from gridrl.tables import Array
-from gridrl.worlds import short_corridor, tiger
+from gridrl.worlds import GridWorld, short_corridor, tiger
 
 TIGER = tiger()
 EXACT = incremental_pruning(TIGER, tol=1e-3)
@@ -149,3 +149,34 @@ def test_everything_is_inside_the_frame() -> None:
 def test_wrong_input_is_named(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_belief_shows_where_the_penguin_is_only_if_told() -> None:
+    lost = lost_penguin_world()
+    b = np.full(16, 1 / 16)
+    plain = plot.belief(lost, b)
+    glyphs = [len(c.get_paths()) for c in plain.collections if c.get_gid() == "glyphs corner"]
+    with_start = [
+        len(c.get_paths())
+        for c in plot.world(lost).collections
+        if str(c.get_gid()).startswith("glyphs")
+    ]
+    assert glyphs[0] < with_start[0]  # no penguin on square 1
+    assert not [c for c in plain.collections if c.get_gid() == "penguin"]
+    ax = plot.belief(lost, b, at=9)
+    (penguin,) = [c for c in ax.collections if c.get_gid() == "penguin"]
+    box = penguin.get_datalim(ax.transData)
+    assert 0.5 < box.x0 < box.x1 < 1.5
+    assert 1.5 < box.y0 < box.y1 < 2.5
+    dashed = [p for p in ax.patches if p.get_linestyle() != "-" and not p.get_fill()]
+    assert [p.get_xy() for p in dashed] == [(1 - 0.47, 2 - 0.47)]
+    with pytest.raises(ValueError, match=r"at must be in 0\.\.15; it is 16"):
+        plot.belief(lost, b, at=16)
+
+
+def test_the_titles_of_a_film_are_one_a_snapshot() -> None:
+    world = GridWorld.from_text("S.F")
+    tables = [np.zeros(3), np.ones(3)]
+    assert plot.animate(world, tables, titles=["first", "last"]).titles == ["first", "last"]
+    with pytest.raises(ValueError, match="titles must be one a snapshot; there are 1 for 2"):
+        plot.animate(world, tables, titles=["only"])

@@ -230,6 +230,24 @@ def test_a_reward_of_an_mdp_may_leave_out_its_observation_or_not(tmp_path: Path)
     np.testing.assert_allclose(short.R, [[1, 0], [0, 0], [0, 2]], rtol=1e-15)
 
 
+def test_a_wildcard_may_touch_its_number(tmp_path: Path) -> None:
+    text = HEAD + "T: *\nuniform\nO: *\nuniform\n"
+    apart = read(tmp_path, text + "R: x : a : * : * 1")
+    assert_same(read(tmp_path, text + "R:x:a:*:*1"), apart)
+    assert_same(read(tmp_path, text + "R: x : a :* :*1"), apart)
+
+
+def test_a_stranger_after_a_word_is_named(tmp_path: Path) -> None:
+    text = HEAD + "T: *\nuniform\nO: *\nuniform\n"
+    line = text.count("\n") + 1
+    with pytest.raises(ValueError, match=rf"line {line}: 'Q' is no word of the format"):
+        read(tmp_path, text + "Q: x : a")
+    with pytest.raises(ValueError, match=r"'O' wants nothing more after 'uniform'; found '0.5'"):
+        read(tmp_path, text + "0.5")
+    with pytest.raises(ValueError, match=r"'start' must sum to 1 .* to 0.99 \(printed with"):
+        read(tmp_path, text + "start: 0.33 0.33 0.33")
+
+
 # --- rounding and size -----------------------------------------------------------------------
 
 
