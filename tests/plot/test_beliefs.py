@@ -169,7 +169,7 @@ def test_the_belief_shows_where_the_penguin_is_only_if_told() -> None:
     assert 0.5 < box.x0 < box.x1 < 1.5
     assert 1.5 < box.y0 < box.y1 < 2.5
     dashed = [p for p in ax.patches if p.get_linestyle() != "-" and not p.get_fill()]
-    assert [p.get_xy() for p in dashed] == [(1 - 0.47, 2 - 0.47)]
+    assert [tuple(p.get_path().vertices[0]) for p in dashed] == [(1 - 0.47, 2 - 0.47)]
     with pytest.raises(ValueError, match=r"at must be in 0\.\.15; it is 16"):
         plot.belief(lost, b, at=16)
 

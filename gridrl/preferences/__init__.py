@@ -1,0 +1,1 @@
+"""Nor is the reward known: learning from comparisons."""
