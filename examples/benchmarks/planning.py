@@ -4,8 +4,8 @@ Slippery grids of 10^2 to 10^6 states: a lake, where holes and the goal end an e
 where one pays and goes on for ever; random sparse models; FrozenLake maps. What is timed is the
 solving, not the building of a peer's model. Every answer is compared with ours: a star marks one
 that is off by more than ten times the tolerance, and such a peer is not the best. A method that
-would take over `PATIENCE` seconds, as far as smaller worlds tell, is not asked. The figure to quote is the ratio to the
-best peer. Peers that are not installed are left out (extra `bench`).
+would take over `PATIENCE` seconds, as far as smaller worlds tell, is not asked. The figure to quote
+is the ratio to the best peer. Peers that are not installed are left out (extra `bench`).
 
     python examples/benchmarks/planning.py [largest number of states] [picture.png]
 """
@@ -192,7 +192,7 @@ class Row:
 
 
 def compare(mdp: MDP, before: dict[str, tuple[int, float]]) -> Row:
-    """Ask everybody who was not too slow `before`: states and seconds of the last, smaller model."""
+    """Ask everybody who was not too slow `before`: states and seconds of the model before."""
     started = time.perf_counter()
     ours = solve(mdp, tol=TOL)
     row = Row({"gridrl": time.perf_counter() - started}, {}, ours.products)

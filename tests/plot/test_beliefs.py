@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
 from gridrl import lost_penguin_world, plot
 from gridrl.planning.bounds import belief_bounds
@@ -168,8 +168,12 @@ def test_the_belief_shows_where_the_penguin_is_only_if_told() -> None:
     box = penguin.get_datalim(ax.transData)
     assert 0.5 < box.x0 < box.x1 < 1.5
     assert 1.5 < box.y0 < box.y1 < 2.5
-    dashed = [p for p in ax.patches if p.get_linestyle() != "-" and not p.get_fill()]
-    assert [tuple(p.get_path().vertices[0]) for p in dashed] == [(1 - 0.47, 2 - 0.47)]
+    dashed = [
+        p.get_xy()
+        for p in ax.patches
+        if isinstance(p, Rectangle) and p.get_linestyle() != "-" and not p.get_fill()
+    ]
+    assert dashed == [(1 - 0.47, 2 - 0.47)]
     with pytest.raises(ValueError, match=r"at must be in 0\.\.15; it is 16"):
         plot.belief(lost, b, at=16)
 
