@@ -7,7 +7,9 @@ drawn and checked against that exact answer. The folders are the chapters, in re
     worlds       worlds to be in: the penguin's ice, any map drawn in text, the classics
     planning     the model is known: returns, values, dynamic programming, any size, beliefs
     learning     the model is not known: bandits, Monte Carlo, TD, policy gradients, PPO
+    preferences  the reward is not known: a simulated human compares clips, a reward is learned
     plot         pictures of all of it (the only chapter that imports matplotlib)
+    humans       people vote: two clips side by side, in a notebook, a terminal, a web page
     envs         every world as a Gymnasium environment, and back (the only one that imports it)
     experiments  settings x seeds on any executor, with bands
     demo         `python -m gridrl.demo`, the lecture's story in numbers and pictures
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from gridrl.errors import NotConverged as NotConverged
     from gridrl.learning import *  # noqa: F403
     from gridrl.planning import *  # noqa: F403
+    from gridrl.preferences import *  # noqa: F403
     from gridrl.processes import *  # noqa: F403
     from gridrl.worlds import GridWorld as GridWorld
     from gridrl.worlds import lost_penguin_world as lost_penguin_world
@@ -59,7 +62,16 @@ CHAPTERS = {
     " optimal_baseline potential_shaping ppo q_learning reinforce replacing replay"
     " reward_to_go rms_error rollout sarsa sarsa_lambda td0 td_lambda thompson ucb"
     " value_baseline whole_return",
+    "preferences": "BradleyTerry Comparison PolicyState PreferenceDataset PreferenceOracle"
+    " Preferring"
+    " RewardEnsemble ScoreEnsemble Scoring Segment accuracy accuracy_ceiling"
+    " actor_critic_step calibration candidate_pairs cohens_kappa cut"
+    " disagreement_queries fingerprint fit_bradley_terry fit_scores information_queries"
+    " intransitive_judge laps laps_judge learn_asynchronously learn_from_preferences"
+    " pair_of plan plan_ahead ppo_step preference_loss preference_probability"
+    " random_queries seek_novelty self_consistency wander",
     "plot": "",
+    "humans": "",
     "envs": "",
     "experiments": "",
 }

@@ -28,7 +28,7 @@ from gridrl.processes.transitions import stacked
 from gridrl.tables import Array
 from gridrl.worlds import frozen_lake, slip_to_neighbours
 
-TOL, PATIENCE = 1e-6, 10.0
+TOL, PATIENCE = 1e-6, 20.0
 GROWTH = {"quantecon pi": 2.0, "pymdptoolbox": 2.5}  # seconds against states; the others: 1
 Solver = Callable[[], Array]
 
@@ -191,14 +191,25 @@ class Row:
         return f"{self.seconds[name]:14.4f}" + " *"[self.off.get(name, 0.0) > 10 * TOL]
 
 
-def compare(mdp: MDP, before: dict[str, tuple[int, float]]) -> Row:
-    """Ask everybody who was not too slow `before`: states and seconds of the model before."""
+History = dict[str, dict[tuple[float, int], float]]  # seconds of each, by gamma and states
+
+
+def expected(seconds: dict[tuple[float, int], float], mdp: MDP, growth: float) -> float:
+    """Seconds, as far as smaller models tell, or a smaller gamma: five times as long is a step."""
+    same = [(S, t) for (gamma, S), t in seconds.items() if gamma == mdp.gamma]
+    size = [t * (mdp.n_states / S) ** growth for S, t in same[-1:]]
+    step = [5 * t for (gamma, S), t in seconds.items() if S == mdp.n_states and gamma < mdp.gamma]
+    return max(size + step[-1:], default=0.0)
+
+
+def compare(mdp: MDP, before: History) -> Row:
+    """Ask everybody who is not likely to be too slow."""
     started = time.perf_counter()
     ours = solve(mdp, tol=TOL)
     row = Row({"gridrl": time.perf_counter() - started}, {}, ours.products)
     for name, peer in PEERS.items():
-        states, seconds = before.get(name, (mdp.n_states, 0.0))
-        if seconds * (mdp.n_states / states) ** GROWTH.get(name, 1.0) > PATIENCE:
+        known = before.setdefault(name, {})
+        if expected(known, mdp, GROWTH.get(name, 1.0)) > PATIENCE:
             continue
         try:
             with warnings.catch_warnings():
@@ -206,7 +217,7 @@ def compare(mdp: MDP, before: dict[str, tuple[int, float]]) -> Row:
                 row.seconds[name], theirs = timed(peer(mdp))
         except (ImportError, MemoryError, AssertionError, ValueError):
             continue
-        before[name] = mdp.n_states, row.seconds[name]
+        known[mdp.gamma, mdp.n_states] = row.seconds[name]
         row.off[name] = float(np.abs(theirs - ours.V).max())
     return row
 
@@ -218,14 +229,14 @@ def main() -> None:
     print(f"{'model':17}{'gamma':>7}{'states':>9}" + "".join(f"{h:>15}" for h in heads)
           + f"{'best peer':>11}{'products':>10}{'floor':>9}")  # fmt: skip
     compare(frozen_lake().mdp(gamma=0.9), {})  # what is compiled when first called
-    before: dict[tuple[str, float], dict[str, tuple[int, float]]] = {}
+    before: dict[str, History] = {}
     curves: dict[str, list[dict[str, float]]] = {}
     for name, gamma, mdp in models(most):
-        row = compare(mdp, before.setdefault((name, gamma), {}))
+        row = compare(mdp, before.setdefault(name, {}))
         floor = row.products * bandwidth(mdp)
         print(f"{name:17}{gamma:7}{mdp.n_states:9}" + "".join(map(row.cell, heads))
               + f"{row.ratio:11.1f}{row.products:10.0f}{floor:9.4f}", flush=True)  # fmt: skip
-        if name == "ice":
+        if name == "ice":  # time against states
             for who in ("gridrl", "quantecon mpi"):
                 if who in row.seconds and gamma in (0.99, 0.9999):
                     point = {"states": float(mdp.n_states), "seconds": row.seconds[who]}

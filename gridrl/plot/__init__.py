@@ -6,10 +6,12 @@ by itself: that is `plt.show()` and `ax.figure.savefig(...)`. In notebooks a pic
 """
 
 from gridrl.plot.beliefs import alpha_vectors, policy_graph
+from gridrl.plot.clips import preference, reward_bar
 from gridrl.plot.curve import curves
 from gridrl.plot.estimators import clipped_objective, variances
 from gridrl.plot.films import Film, animate
 from gridrl.plot.networks import graph
+from gridrl.plot.preferences import calibration, query_choice, reward_map
 from gridrl.plot.tables import belief, policy, q_values, transition_matrix, values
 from gridrl.plot.widgets import stepper
 from gridrl.plot.worlds import observation, trajectory, world
@@ -19,13 +21,18 @@ __all__ = [
     "alpha_vectors",
     "animate",
     "belief",
+    "calibration",
     "clipped_objective",
     "curves",
     "graph",
     "observation",
     "policy",
     "policy_graph",
+    "preference",
     "q_values",
+    "query_choice",
+    "reward_bar",
+    "reward_map",
     "stepper",
     "trajectory",
     "transition_matrix",
