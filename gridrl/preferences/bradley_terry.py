@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
+from scipy.linalg import qr
 from scipy.optimize import linprog, minimize
 
 from gridrl.preferences.design import design, differences, feature_table, reward_shape
@@ -192,9 +193,10 @@ def _fitted(D: Array, mu: Array, row_space: Array, l2: float, error: float) -> A
 def _spaces(D: Array) -> tuple[Array, Array]:
     """Orthonormal columns (d, k) that D tells apart, and rows (d - k, d) that it does not."""
     R = np.linalg.qr(D, mode="r") if len(D) > D.shape[1] else D
-    _, sizes, rows = np.linalg.svd(R)
+    columns, triangle, _ = qr(R.T, pivoting=True)
+    sizes = np.abs(np.diag(triangle))
     rank = int((sizes > SMALL * sizes[0]).sum()) if sizes[0] > 0 else 0
-    return rows[:rank].T, rows[rank:]
+    return columns[:, :rank], columns[:, rank:].T
 
 
 def _rewards(null: Array, F: Array | None) -> Array:

@@ -60,6 +60,7 @@ class PreferenceDataset:
         self._world = self._given
         self._votes: list[Comparison] = []
         self._pairs: Counter[str] = Counter()
+        self._wrote = False
         if self.path is not None and not self.path.absolute().parent.is_dir():
             raise FileNotFoundError(ENOENT, "there is no such folder", str(self.path.parent))
         if self.path is not None and self.path.is_dir():
@@ -109,10 +110,11 @@ class PreferenceDataset:
         if not isinstance(comparison, Comparison):
             raise TypeError(f"comparison must be a Comparison; it is a {type(comparison).__name__}")
         with WRITING:
-            if self._world is None:
+            if not self._wrote:
                 self.refresh()  # another process may have had the first word
             _check_world(self._world, comparison, "comparison")
             self._write(comparison)
+            self._wrote = True
             self._world = comparison.first.world
             self._votes.append(comparison)
             self._pairs[comparison.pair] += 1
@@ -181,8 +183,10 @@ class PreferenceDataset:
         return iter(self.comparisons)
 
     def __repr__(self) -> str:
-        n = len(self)
-        return f"PreferenceDataset({n} vote{'s' * (n != 1)}, {len(self.labelled)} of them labelled)"
+        n, bad = len(self), len(self.damaged)
+        harm = f", {bad} damaged line{'s' * (bad != 1)}" * (bad > 0)
+        votes = f"{n} vote{'s' * (n != 1)}, {len(self.labelled)} of them labelled"
+        return f"PreferenceDataset({votes}{harm})"
 
     def _write(self, entry: Comparison | Retraction) -> None:
         if self.path is not None:

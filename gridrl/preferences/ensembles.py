@@ -17,7 +17,6 @@ Reading: Christiano et al. (2017), arXiv:1706.03741, section 2.2.3.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -65,11 +64,12 @@ class Losses:
 class RewardEnsemble:
     """Rewards of several models, normalised and averaged.  [arXiv:1706.03741, sec. 2.2.3]
 
-    >>> good, bad = Segment([0, 1], [0, 0]), Segment([2, 2], [0, 0])
-    >>> ensemble = RewardEnsemble((3,), rng=0).fit([Comparison(good, bad, "left")] * 8)
+    >>> pairs = [(Segment([0, 1], [a, 0]), Segment([2, 2], [a, 0])) for a in range(8)]
+    >>> votes = [Comparison(good, bad, "left") for good, bad in pairs]
+    >>> ensemble = RewardEnsemble((3,), rng=0).fit(votes)
     >>> ensemble.reward.round(2)
     array([ 0.71,  0.71, -1.41])
-    >>> bool((ensemble.predict(good, bad) > 0.5).all())
+    >>> bool((ensemble.predict(*pairs[0]) > 0.5).all())
     True
 
     Args:
@@ -111,7 +111,7 @@ class RewardEnsemble:
         self._model = _model(feature_table(features, cells), cells, hidden)
         self._theta = self._model.start(m, chance)
         self._seed = int(chance.integers(2**63))
-        self._drawn: dict[tuple[str, int], Array] = {}
+        self._drawn: dict[str, Array] = {}
         self._visited = np.ones(cells, bool)
         self.l2 = read_only(np.full(m, number(l2, "l2", 0)))
         self.losses = Losses(np.full(m, np.nan), np.full(m, np.nan))
@@ -188,18 +188,11 @@ class RewardEnsemble:
         return f"RewardEnsemble{self.shape}, {len(self.l2)} members"
 
     def _sampled(self, comparisons: Sequence[Comparison]) -> Array:
-        """How often each counts for each member, (m, n): drawn once, and kept for good."""
-        before: Counter[str] = Counter()
-        columns = []
-        for vote in comparisons:
-            pair = vote.pair
-            key = (pair, before[pair])
-            before[pair] += 1
-            if key not in self._drawn:
-                chance = np.random.default_rng([self._seed, *pair.encode(), key[1]])
-                self._drawn[key] = chance.poisson(1.0, len(self.l2)).astype(np.float64)
-            columns.append(self._drawn[key])
-        return np.stack(columns, axis=1)
+        """How often each counts for each member, (m, n): drawn once a pair, and kept for good."""
+        for pair in {vote.pair for vote in comparisons} - self._drawn.keys():
+            chance = np.random.default_rng([self._seed, *pair.encode()])
+            self._drawn[pair] = chance.poisson(1.0, len(self.l2)).astype(np.float64)
+        return np.stack([self._drawn[vote.pair] for vote in comparisons], axis=1)
 
 
 def _model(features: Array | None, cells: int, hidden: Sequence[int] | None) -> Linear | Network:

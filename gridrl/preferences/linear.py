@@ -17,9 +17,8 @@ from scipy.optimize import minimize
 from gridrl.preferences.likelihood import Votes, information
 from gridrl.tables import Array
 
-ENOUGH = (
-    1e-4  # length of the gradient of a mean loss, where one vote in 1000 pulls ten times as much
-)
+# length of the gradient of a mean loss, where one vote in 1000 pulls ten times as much
+ENOUGH = 1e-4
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,7 @@ class Comparison:
     (0.5, 0.5)
 
     Raises:
-        TypeError: not two segments.
+        TypeError: not two segments, or a voter that is no text.
         ValueError: another label, or segments of different worlds.
     """
 
@@ -139,6 +139,8 @@ class Comparison:
         for name, clip in (("first", self.first), ("second", self.second)):
             if not isinstance(clip, Segment):
                 raise TypeError(f"{name} must be a Segment; it is a {type(clip).__name__}")
+        if not isinstance(self.voter, str):
+            raise TypeError(f"voter must be a str; it is {self.voter!r}")
         if self.label not in LABELS:
             raise ValueError(f"label must be one of {', '.join(LABELS)}; it is {self.label!r}")
         if self.first.world != self.second.world:
@@ -164,18 +166,20 @@ def pair_of(first: Segment, second: Segment) -> str:
 
 
 def fingerprint(process: MDP | POMDP) -> str:
-    """A name for the world that segments are from: its states, actions and transitions.
+    """A name for the world that segments are from: its states, actions, transitions and rewards.
+
+    Rewards count, since they are the fish and the holes that a human sees on the map; where one
+    starts, and gamma, do not.
 
     >>> from gridrl.worlds import penguin_world
     >>> fingerprint(penguin_world().mdp(gamma=0.9)) == fingerprint(penguin_world().mdp(gamma=0.5))
     True
-
-    Rewards and gamma do not count: preferences are about what happens.
     """
     matrix = stacked(process.P).tocsr().copy()
     matrix.sort_indices()
     name = hashlib.sha256(repr((process.n_states, process.n_actions)).encode())
-    for part in (matrix.indptr, matrix.indices, np.round(matrix.data, 9) + 0.0):
+    numbers = np.concatenate([matrix.data, process.R.ravel()]).round(9) + 0.0
+    for part in (matrix.indptr, matrix.indices, numbers):
         name.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
     return name.hexdigest()[:16]
 

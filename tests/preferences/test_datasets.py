@@ -606,3 +606,24 @@ def test_lines_there_and_back(seed: int) -> None:
     assert line.count(b"\n") == 1
     assert [piece for _, piece in records.split(line)] == [line.rstrip()]
     assert to_record(from_line(line)) == to_record(one) == to_record(from_record(to_record(one)))  # type: ignore[arg-type]
+
+
+def test_who_comes_second_with_another_world_spoils_nothing(tmp_path: Path) -> None:
+    def vote(world: str) -> Comparison:
+        clips = (Segment([s], [0], world=world) for s in (0, 1))
+        return Comparison(*clips, "left")
+
+    path = tmp_path / "votes.jsonl"
+    first, second = PreferenceDataset(path, world="A"), PreferenceDataset(path, world="B")
+    first.append(vote("A"))
+    with pytest.raises(ValueError, match="must be of world 'B', as the others here; it is of"):
+        second.append(vote("B"))
+    assert len(PreferenceDataset(path)) == 1
+
+
+def test_damage_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    PreferenceDataset(path).append(Comparison(Segment([0], [0]), Segment([1], [0]), "left"))
+    path.write_bytes(path.read_bytes() + b'{"schema": 2}\n')
+    found = "PreferenceDataset(1 vote, 1 of them labelled, 1 damaged line)"
+    assert repr(PreferenceDataset(path)) == found

@@ -131,7 +131,8 @@ def test_fingerprints_tell_worlds_apart() -> None:
     others = [mdp.replace(P=moved), random_mdp(4, 2, rng=1), random_mdp(5, 2, rng=0)]
     names = {fingerprint(world) for world in (mdp, *others)}
     assert len(names) == 4
-    paid = mdp.replace(R=mdp.R + 1, gamma=0.3)
+    assert fingerprint(mdp.replace(R=mdp.R + 1)) not in names  # other fish are another map
+    paid = mdp.replace(start=2, gamma=0.3)
     assert fingerprint(paid) == fingerprint(mdp)
     pomdp = lost_penguin_world().pomdp(gamma=0.9)
     assert fingerprint(pomdp) == fingerprint(lost_penguin_world().mdp(gamma=0.5))
@@ -199,3 +200,9 @@ def test_drawn_clips_do_not_repeat_until_they_must() -> None:
 def test_bad_cuts(given_: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cut(walks(), **given_)
+
+
+def test_a_voter_is_a_text() -> None:
+    clips = Segment([0], [0]), Segment([1], [0])
+    with pytest.raises(TypeError, match="voter must be a str; it is 3"):
+        Comparison(*clips, "left", 3)  # type: ignore[arg-type]
