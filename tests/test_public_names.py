@@ -14,7 +14,10 @@ import pytest
 import gridrl
 
 ROOT = Path(__file__).parent.parent
-CHAPTERS = ["processes", "worlds", "planning", "learning", "plot", "envs", "experiments"]
+CHAPTERS = [
+    "processes", "worlds", "planning", "learning", "preferences", "plot", "humans", "envs",
+    "experiments",
+]  # fmt: skip
 NAMES = [
     (chapter, name)
     for chapter in CHAPTERS
@@ -25,8 +28,15 @@ TAUGHT = "\n".join(
     for folder, kind in (("notebooks", "*.ipynb"), ("examples", "*.py"))
     for path in (ROOT / folder).glob(kind)
 )
-WHOLE = ["processes", "planning", "learning"]  # exported from gridrl, name by name
+WHOLE = ["processes", "planning", "learning", "preferences"]  # exported from gridrl, name by name
 RESULTS = {
+    "BradleyTerry",
+    "Preferring",
+    "Scoring",
+    "PolicyState",
+    "Agreement",
+    "Panel",
+    "Poll",
     "Control",
     "Prediction",
     "Pull",

@@ -51,7 +51,8 @@ def reward_map(
     """
     S, A = world.n_states, len(world.moves)
     r = table(getattr(reward, "reward", reward), "reward", (S,), (S, A))
-    spread = getattr(reward, "spread", None) if spread is None else spread
+    if spread is None:
+        spread = getattr(getattr(reward, "ensemble", reward), "spread", None)
     if ax is None:
         ax = _map_axes(world)
     (values if r.ndim == 1 else q_values)(world, r, ax=ax)
@@ -97,7 +98,7 @@ def _ring(world: GridWorld, spread: Array, ax: Axes) -> None:
     """Rings as wide as the spread; of r(s, a), as its mean over actions."""
     each = spread if spread.ndim == 1 else spread.mean(axis=1)
     largest = max(float(each.max()), 1e-12)
-    reach = 0.2 if base.readable(ax) else 0.42  # within the numbers of r(s, a)
+    reach = 0.14 if base.readable(ax) else 0.42  # within the numbers of r(s, a)
     shapes = [
         Circle((x, y), reach * size)
         for (y, x), size in zip(world.positions, each / largest, strict=True)

@@ -35,7 +35,7 @@ from gridrl.processes import MDP, Trajectories
 from gridrl.tables import generator, number
 
 PATIENCE = 0.02  # seconds between two looks at whether all should stop
-TRIES = 100  # times that no new pair of clips is found, before there are none
+TRIES = 100  # turns in a row without a new pair of clips, before there are none
 
 
 @algorithm
@@ -63,18 +63,18 @@ def learn_asynchronously(
     """Act, ask and fit at the same time; a snapshot a vote, and one when all is over.
 
     Ctrl-C ends it as the last vote does: the threads stop, what was voted is kept and fitted, and
-    the result so far is returned. A run goes on from the votes in `dataset`.
+    the result so far is returned. A run goes on from the votes in `dataset`, all of which are kept.
 
     Args:
         mdp: the world, whose reward is not looked at and whose ends are taken away.
         oracle: who is asked, in the thread of the caller.
-        queries: N, votes in all.
+        queries: N, votes in all; fewer where the world has no more different pairs of clips.
         seconds: no question is put after so long; None waits for all of them.
-        segment_length: k, steps of a clip.
+        segment_length: k, steps of a clip; better odd, as `learn_from_preferences` says.
         horizon: steps of an episode.
         episodes: of a turn of process 1.
         policy_step: how the policy is improved. A gradient step goes on while nobody answers; a
-            plan waits for another reward.
+            plan waits for another reward, or for clips to run out.
         explore: what exploring episodes follow.
         exploration: their share.
         choose: which pairs are shown, once a reward was fitted.
@@ -151,6 +151,7 @@ class Processes:
         self.comparisons: Queue[Comparison] = Queue()
         self.parameters: Queue[Parameters] = Queue(maxsize=1)
         self.over, self.errors = threading.Event(), list[BaseException]()
+        self.wanted = threading.Event()  # something for process 1 to do
         self.now, self.steps = beginning(course), 0
         self.turn: Turn | None = None
         self.threads = [
@@ -164,14 +165,18 @@ class Processes:
         """Process 2: ask one question after the other, until `limit`; a snapshot a vote."""
         votes, tries = self.course.votes, 0
         while len(votes) < self.schedule[-1] and tries < TRIES and time.monotonic() < limit:
-            self.turn = newest(self.trajectories, wait=not self._may_ask()) or self.turn
+            news = newest(self.trajectories, wait=tries > 0 or not self._may_ask())
+            self.turn = news or self.turn
             if self.over.is_set():
                 return
-            if self.turn is None or not self._may_ask():
+            stale = tries > 0 and news is None  # no new pair was in it
+            if self.turn is None or stale or not self._may_ask():
                 continue
             model = None if self.turn.parameters is None else self.turn.parameters.model
             asked = ask(self.course, model, self.turn.done, 1, self.chances[1])
             tries = 0 if asked else tries + 1
+            if not asked:
+                self.wanted.set()
             for vote in asked:
                 self.comparisons.put(vote)
                 yield self._snapshot(self.turn, asked)
@@ -222,11 +227,13 @@ class Processes:
             done = act(course, state, rng)
             self.steps += done.actions.size
             offer(self.trajectories, Turn(done, state, self.steps, told))
+            while not (_trains(state) or self.wanted.wait(PATIENCE) or self.over.is_set()):
+                pass
+            self.wanted.clear()
             news = newest(self.parameters)
-            while news is None and not _trains(state) and not self.over.is_set():
-                news = newest(self.parameters, wait=True)
             told = news or told
-            if told is not None and not self.over.is_set():
+            learns = news is not None or _trains(state)
+            if told is not None and learns and not self.over.is_set():
                 state = course.policy_step(course.paying(told.model), state, rng)
                 self.steps += state.steps
 
@@ -238,6 +245,7 @@ class Processes:
                 fit(model, known)
                 fits, fitted = fits + 1, len(known)
                 offer(self.parameters, Parameters(copy.copy(model), fitted, fits))
+                self.wanted.set()
             with suppress(Empty):
                 known.append(self.comparisons.get(timeout=PATIENCE))
                 while True:

@@ -192,7 +192,7 @@ def _fitted(D: Array, mu: Array, row_space: Array, l2: float, error: float) -> A
 
 def _spaces(D: Array) -> tuple[Array, Array]:
     """Orthonormal columns (d, k) that D tells apart, and rows (d - k, d) that it does not."""
-    R = np.linalg.qr(D, mode="r") if len(D) > D.shape[1] else D
+    R: Array = np.asarray(np.linalg.qr(D, mode="r")) if len(D) > D.shape[1] else D
     columns, triangle, _ = qr(R.T, pivoting=True)
     sizes = np.abs(np.diag(triangle))
     rank = int((sizes > SMALL * sizes[0]).sum()) if sizes[0] > 0 else 0

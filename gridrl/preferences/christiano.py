@@ -104,7 +104,8 @@ def learn_from_preferences(
         oracle: who is asked.
         queries: N, votes in all, those in `dataset` and those that cannot tell included; fewer
             where the world has no more different pairs of clips.
-        segment_length: k, steps of a clip.
+        segment_length: k, steps of a clip. Where every step changes the colour of a chess-board,
+            a clip of even k is half of each: which colour pays more stays open. Take an odd k.
         horizon: steps of an episode, all of one length.
         episodes: of a round.
         policy_step: how the policy is improved: `plan`, `plan_ahead`, `actor_critic_step`,
@@ -118,7 +119,8 @@ def learn_from_preferences(
         initial: share of the votes on clips of the uniform policy, or how many if it is an int.
         oversample: pairs drawn for each that is shown.
         online: False asks everything in the first round, which the paper warns of.
-        dataset: where votes are kept; those already there count, so that a run goes on.
+        dataset: where votes are kept; those already there count. A run goes on with all of them,
+            but not as the unbroken one would have: it explores and chooses anew.
         rng: a seed, a Generator, or None for fresh chance.
 
     >>> from gridrl import expected_return, penguin_world
@@ -132,7 +134,8 @@ def learn_from_preferences(
 
     Raises:
         TypeError, ValueError: what must hold, and what was found: fewer queries than `initial`, a
-            clip longer than the horizon, votes from another world, a reward of another shape.
+            clip longer than the horizon, votes from another world, a reward of another shape, a
+            plan without a discount. All before anybody is asked.
         KeyboardInterrupt: with the last snapshot and all votes so far as `.so_far`.
     """
     chance = generator(rng)
@@ -197,7 +200,8 @@ def ask(
 
 def put(course: Course, first: Segment, second: Segment, rng: np.random.Generator) -> Comparison:
     """Put one question, and keep the answer."""
-    vote = Comparison(first, second, course.oracle.label(first, second, rng))
+    label = course.oracle.label(first, second, rng)
+    vote = Comparison(first, second, label, voter=getattr(course.oracle, "voter", ""))
     course.votes.append(vote)
     return vote
 

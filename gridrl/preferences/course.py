@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from gridrl.preferences.datasets import PreferenceDataset
 from gridrl.preferences.ensembles import RewardEnsemble
-from gridrl.preferences.policy_steps import Explorer, PolicyStep
+from gridrl.preferences.policy_steps import Explorer, PolicyStep, plan, plan_ahead
 from gridrl.preferences.queries import Choice, Model
 from gridrl.preferences.segments import Segment, fingerprint
 from gridrl.processes import MDP
@@ -27,7 +28,7 @@ HALF_RATE = 0.25  # T0, as a share of the rounds
 
 
 class Voter(Protocol):
-    """Who is asked: a `PreferenceOracle`, or a person."""
+    """Who is asked: a `PreferenceOracle`, or a person; votes are signed by its `voter`, if any."""
 
     def label(self, first: Segment, second: Segment, rng: Any = None) -> str:
         """Say "left", "right", "tie" or "skip"."""
@@ -68,7 +69,9 @@ class Course:
                 f" it is {self.horizon}"
             )
         number(self.exploration, "exploration", 0, 1)
+        _check_oracle(self.oracle)
         _check_rewards(self.mdp, self.oracle, self.model)
+        _check_step(self.mdp, self.policy_step, self.horizon)
         object.__setattr__(self, "world", without_ends(self.mdp))
         object.__setattr__(self, "name", fingerprint(self.mdp))
         object.__setattr__(self, "visits", np.zeros(self.mdp.n_states))
@@ -125,11 +128,27 @@ def model_of(
 
 def dataset_of(mdp: MDP, dataset: PreferenceDataset | None) -> PreferenceDataset:
     """The votes of a run: those of `dataset`, if they are of this world, and those to come."""
-    name = fingerprint(mdp)
-    votes = PreferenceDataset(world=name) if dataset is None else dataset
-    if votes.world not in ("", name):
-        raise ValueError(f"dataset must be of world {name!r}; its votes are of {votes.world!r}")
-    return votes
+    name = fingerprint(an_mdp(mdp))
+    if dataset is None:
+        return PreferenceDataset(world=name)
+    if not isinstance(dataset, PreferenceDataset):
+        raise TypeError(f"dataset must be a PreferenceDataset; it is a {type(dataset).__name__}")
+    if dataset.world != name and (dataset.world or len(dataset)):
+        whose = f"of {dataset.world!r}" if dataset.world else "on clips without a world"
+        raise ValueError(f"dataset must be of world {name!r}; its votes are {whose}")
+    return dataset
+
+
+def _check_oracle(oracle: Voter) -> None:
+    if not callable(getattr(oracle, "label", None)):
+        raise TypeError(
+            "oracle must have .label(first, second, rng), as a PreferenceOracle;"
+            f" it is a {type(oracle).__name__}"
+        )
+    if getattr(oracle, "observed", False):
+        raise ValueError(
+            "oracle.observed must be False: the clips of an MDP have no observations; it is True"
+        )
 
 
 def _check_rewards(mdp: MDP, oracle: Voter, model: Model) -> None:
@@ -140,3 +159,20 @@ def _check_rewards(mdp: MDP, oracle: Voter, model: Model) -> None:
     for name, shape in found.items():
         if shape not in shapes:
             raise ValueError(f"{name} must have shape {shapes[0]} or {shapes[1]}; it has {shape}")
+
+
+def _check_step(mdp: MDP, step: PolicyStep, horizon: int) -> None:
+    """Whether a plan can be made; what cannot would be found out after the first votes only."""
+    if step is plan and mdp.gamma == 1:
+        raise ValueError(
+            "policy_step must be another at gamma = 1, as partial(plan_ahead,"
+            f" horizon={horizon}): the agent's world has no ends; it is plan"
+        )
+    options = step.keywords if isinstance(step, partial) else {}
+    if plan_ahead in (step, getattr(step, "func", None)):
+        ahead = options.get("horizon", 0)
+        if whole(ahead, "horizon of plan_ahead", least=0) < horizon:
+            raise ValueError(
+                f"policy_step must plan at least {horizon} steps ahead, as"
+                f" partial(plan_ahead, horizon={horizon}); it plans {ahead}"
+            )

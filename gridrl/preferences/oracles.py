@@ -133,6 +133,9 @@ class PreferenceOracle:
         Raises:
             TypeError, ValueError: as `value`, or a judge that does not say a probability.
         """
+        for name, clip in (("first", first), ("second", second)):
+            if not isinstance(clip, Segment):
+                raise TypeError(f"{name} must be a Segment; it is a {type(clip).__name__}")
         p = self._clean(first, second)
         if self.mistake and _place(pair_of(first, second)) < self.mistake:
             p = p[SWAPPED]

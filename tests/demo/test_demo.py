@@ -46,6 +46,21 @@ def test_one_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Optimal control" not in told
 
 
+def test_the_part_on_preferences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--part", "preferences", "--out", str(tmp_path), "--quick"]) == 0
+    told = capsys.readouterr().out
+    rows = re.findall(r"^ +(\d+) +(\d+\.\d) +(\d+\.\d) %$", told, re.MULTILINE)
+    assert [rows[0][0], rows[-1][0]] == ["0", "100"]
+    assert rows[0][2] == "62.8"  # by chance
+    assert 95 <= float(rows[-1][2]) <= 100
+    assert float(rows[-1][1]) == 6.7  # minutes, 4 s a vote
+    (likeness,) = re.findall(r"correlation is\s+(0\.\d\d)", told)
+    assert float(likeness) > 0.9
+    for name in ("clips", "true-reward", "learned-reward"):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 100
+
+
 def test_the_same_seed_tells_the_same_story(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

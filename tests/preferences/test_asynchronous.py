@@ -11,7 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -191,6 +191,36 @@ def test_when_there_are_no_new_pairs_it_ends() -> None:
     oracle = PreferenceOracle([0.0, 1.0])
     learned = learn_asynchronously(mdp, oracle, queries=50, segment_length=2, rng=0, initial=3)
     assert 3 <= learned.labels_used <= 6  # four clips, six pairs
+
+
+def test_the_agent_acts_again_when_its_clips_are_used_up() -> None:
+    # 28 pairs of the 8 clips of a turn; 20 of 20 runs came to the end when this was written
+    learned = few(queries=200, rounds=10, horizon=10, episodes=8)
+    assert learned.labels_used == 200
+    assert len({vote.pair for vote in learned.comparisons}) == 200
+
+
+class Counting(RewardEnsemble):
+    fits: ClassVar[list[int]] = []
+
+    def fit(self, comparisons: Any) -> RewardEnsemble:
+        self.fits.append(1)
+        return super().fit(comparisons)
+
+
+def test_used_up_clips_are_no_reason_to_plan_again() -> None:
+    plans: list[int] = []
+
+    def planning(mdp: MDP, before: PolicyState | None, rng: np.random.Generator) -> PolicyState:
+        plans.append(1)
+        return PolicyState(policy_iteration(mdp).policy)
+
+    Counting.fits.clear()
+    few(
+        queries=200, initial=40, horizon=10, episodes=8, policy_step=planning,
+        ensemble=Counting((16,), rng=0),
+    )  # fmt: skip
+    assert len(plans) <= len(Counting.fits)
 
 
 KILLED = """

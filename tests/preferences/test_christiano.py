@@ -285,7 +285,19 @@ def test_the_schedule_starts_with_a_quarter_and_slows_down() -> None:
     assert label_schedule(2, 1) == [1, 2]
 
 
+class Signing(Stubborn):
+    voter = "Ada"
+
+
+@pytest.mark.parametrize(("oracle", "name"), [(Signing(), "Ada"), (Stubborn(), "")])
+def test_votes_are_signed_by_who_gave_them(oracle: Stubborn, name: str) -> None:
+    assert {vote.voter for vote in few(oracle=oracle).comparisons} == {name}
+
+
 OTHER = PreferenceDataset(world="elsewhere")
+NOWHERE = PreferenceDataset()
+NOWHERE.append(Comparison(Segment([0], [1]), Segment([2], [1]), "left"))
+ENDLESS = ICE.mdp(gamma=1.0)
 
 
 @pytest.mark.parametrize(
@@ -307,14 +319,45 @@ OTHER = PreferenceDataset(world="elsewhere")
         ),
         ({"oracle": PreferenceOracle(np.zeros(15))}, r"oracle.reward must have shape .* \(15,\)"),
         ({"dataset": OTHER}, "dataset must be of world '[0-9a-f]+'; its votes are of 'elsewhere'"),
-        ({"policy_step": partial(plan_ahead, horizon=5)}, "policy must cover 30 steps; it has 5"),
+        (
+            {"dataset": NOWHERE},
+            "dataset must be of world .* its votes are on clips without a world",
+        ),
+        ({"policy_step": partial(plan_ahead, horizon=5)}, "at least 30 steps ahead.*it plans 5"),
+        ({"policy_step": plan_ahead}, r"as partial\(plan_ahead, horizon=30\); it plans 0"),
+        ({"mdp": ENDLESS}, r"policy_step .* at gamma = 1, as partial\(plan_ahead, horizon=30\)"),
     ],
 )
-def test_bad_input_is_refused(options: dict[str, Any], message: str) -> None:
+def test_bad_input_is_refused_before_anybody_is_asked(
+    options: dict[str, Any], message: str
+) -> None:
+    person = Stubborn()
     with pytest.raises(ValueError, match=message):
-        few(**options)
+        few(**{"oracle": person} | options)
+    assert not person.shown
+
+
+def test_without_a_discount_one_plans_ahead() -> None:
+    assert few(ENDLESS, policy_step=partial(plan_ahead, horizon=30)).policy.shape == (30, 16, 4)
+
+
+def test_an_oracle_of_observations_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"oracle.observed must be False.*it is True"):
+        few(oracle=PreferenceOracle(FISH, observed=True))
+
+
+def test_who_cannot_be_asked_is_named() -> None:
+    with pytest.raises(TypeError, match=r"oracle must have .label.*it is a NoneType"):
+        few(oracle=None)
+
+
+def test_a_file_name_is_no_dataset() -> None:
+    with pytest.raises(TypeError, match="dataset must be a PreferenceDataset; it is a str"):
+        few(dataset="votes.jsonl")
 
 
 def test_a_grid_world_is_no_mdp() -> None:
     with pytest.raises(TypeError, match=r"mdp must be an MDP; it is a GridWorld: use its .mdp"):
         learn_from_preferences(ICE, ORACLE, queries=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"mdp must be an MDP; it is a GridWorld"):
+        few(ICE, ensemble=RewardEnsemble((16,)))  # type: ignore[arg-type]

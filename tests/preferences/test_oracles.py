@@ -402,3 +402,9 @@ def test_it_is_frozen_says_what_it_is_and_travels() -> None:
     assert back.distribution(HIGH, LOW) == oracle.distribution(HIGH, LOW)
     assert back.reward is not None
     assert not back.reward.flags.writeable
+
+
+@pytest.mark.parametrize(("pair", "name"), [((HIGH, 3), "second"), ((3, HIGH), "first")])
+def test_only_clips_are_compared(pair: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be a Segment; it is a int"):
+        PreferenceOracle([0.0, 1.0]).label(*pair)
