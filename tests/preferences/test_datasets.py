@@ -610,8 +610,8 @@ def test_lines_there_and_back(seed: int) -> None:
 
 def test_who_comes_second_with_another_world_spoils_nothing(tmp_path: Path) -> None:
     def vote(world: str) -> Comparison:
-        clips = (Segment([s], [0], world=world) for s in (0, 1))
-        return Comparison(*clips, "left")
+        left, right = (Segment([s], [0], world=world) for s in (0, 1))
+        return Comparison(left, right, "left")
 
     path = tmp_path / "votes.jsonl"
     first, second = PreferenceDataset(path, world="A"), PreferenceDataset(path, world="B")
