@@ -39,6 +39,11 @@ class Voter:
         self._front = shown_by(front)
         self._asking = threading.Lock()
 
+    @property
+    def voter(self) -> str:
+        """Who votes; a learner signs the votes it writes with it."""
+        return self.poll.voter
+
     def label(
         self,
         first: Segment,

@@ -24,7 +24,8 @@ from gridrl.planning.policies import uniform_policy
 from gridrl.processes import MDP
 from gridrl.tables import Array, whole
 
-ALWAYS_TRYING = PPOSettings(entropy=0.01)  # a policy that is sure of itself shows nothing new
+# a policy that is sure of itself shows nothing new; r-hat has no unit, so advantages have none
+ALWAYS_TRYING = PPOSettings(entropy=0.01, scale=np.std)
 FAR_SIGHT = 0.99  # the largest discount with which one looks for what is new
 
 
@@ -109,7 +110,7 @@ def ppo_step(
     updates: int = 10,
     episodes: int = 20,
     steps: int = 50,
-    alpha: float = 1.0,
+    alpha: float = 0.3,
     settings: PPOSettings = ALWAYS_TRYING,
 ) -> PolicyState:
     """A few updates of PPO, from the logits of the last step.

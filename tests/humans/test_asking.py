@@ -13,6 +13,7 @@ from gridrl.preferences import (
     Comparison,
     PreferenceDataset,
     learn_asynchronously,
+    learn_from_preferences,
     self_consistency,
 )
 from tests.humans.worlds import ANSWERS, FEAST, ICE, MDP, MEAL, ORACLE, PAIRS, STROLL, clip
@@ -438,3 +439,10 @@ def test_a_panel_that_could_not_hear_is_not_waited_for(monkeypatch: pytest.Monke
     with pytest.raises(RuntimeError, match=r"call the learner in threading.Thread"):
         Voter(ICE, front=Window).label(*PAIRS[0])
     assert Voter(ICE, front=SimulatedHuman(ORACLE)).label(*PAIRS[0]) == "right"
+
+
+def test_a_learner_signs_the_votes_of_whoever_it_asks() -> None:
+    votes = PreferenceDataset()
+    person = Voter(ICE, voter="Ada", front=SimulatedHuman(ORACLE))
+    learn_from_preferences(MDP, person, queries=5, dataset=votes, rng=0)
+    assert {vote.voter for vote in votes} == {"Ada"}
