@@ -155,7 +155,9 @@ class Processes:
         self.now, self.steps = beginning(course), 0
         self.turn: Turn | None = None
         self.threads = [
-            threading.Thread(target=self._guarded, args=(work,), daemon=True)
+            threading.Thread(
+                target=self._guarded, args=(work,), name=f"gridrl{work.__name__}", daemon=True
+            )
             for work in (self._act, self._fit)
         ]
         for thread in self.threads:

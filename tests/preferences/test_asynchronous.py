@@ -57,7 +57,7 @@ def few(oracle: Any = ORACLE, **options: Any) -> Preferring:
 
 
 def working() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if t is not threading.main_thread() and t.daemon]
+    return [t for t in threading.enumerate() if t.name.startswith("gridrl")]
 
 
 def test_it_learns_as_well_as_in_turns() -> None:
@@ -284,3 +284,11 @@ def test_bad_input_is_refused(options: dict[str, Any], message: str) -> None:
 def test_partial_is_how_options_are_given() -> None:
     learned = few(policy_step=partial(actor_critic_step, updates=1, episodes=2, steps=5))
     assert learned.policy.shape == (16, 4)
+
+
+def test_the_threads_can_be_told_by_their_names() -> None:
+    films = learn_asynchronously.iterates(WORLD, ORACLE, queries=50, rng=0)
+    next(films)
+    assert {t.name for t in working()} == {"gridrl_act", "gridrl_fit"}
+    films.close()
+    assert not working()
