@@ -287,7 +287,7 @@ def test_partial_is_how_options_are_given() -> None:
 
 
 def test_the_threads_can_be_told_by_their_names() -> None:
-    films = learn_asynchronously.iterates(WORLD, ORACLE, queries=50, rng=0)
+    films: Any = learn_asynchronously.iterates(WORLD, ORACLE, queries=50, rng=0)
     next(films)
     assert {t.name for t in working()} == {"gridrl_act", "gridrl_fit"}
     films.close()
