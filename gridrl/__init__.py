@@ -8,6 +8,7 @@ drawn and checked against that exact answer. The folders are the chapters, in re
     planning     the model is known: returns, values, dynamic programming, any size, beliefs
     learning     the model is not known: bandits, Monte Carlo, TD, policy gradients, PPO
     preferences  the reward is not known: a simulated human compares clips, a reward is learned
+    rlhf         the agent is a language model: every method of RLHF beside its exact optimum
     plot         pictures of all of it (the only chapter that imports matplotlib)
     humans       people vote: two clips side by side, in a notebook, a terminal, a web page
     envs         every world as a Gymnasium environment, and back (the only one that imports it)
@@ -70,6 +71,7 @@ CHAPTERS = {
     " intransitive_judge laps laps_judge learn_asynchronously learn_from_preferences"
     " pair_of plan plan_ahead ppo_step preference_loss preference_probability"
     " random_queries seek_novelty self_consistency wander",
+    "rlhf": "",
     "plot": "",
     "humans": "",
     "envs": "",

@@ -20,6 +20,7 @@ ORDER = [
     "planning",
     "learning",
     "preferences",
+    "rlhf",
     "plot",
     "humans",
     "envs",

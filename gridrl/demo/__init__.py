@@ -4,4 +4,7 @@ A part is a module with a `TITLE` and a function `tell(story)`; to add one, writ
 `PARTS`, in the order of the course.
 """
 
-PARTS = ("markov", "rewards", "decisions", "control", "experience", "uphill", "lost", "preferences")
+PARTS = (
+    "markov", "rewards", "decisions", "control", "experience", "uphill", "lost", "preferences",
+    "language",
+)  # fmt: skip

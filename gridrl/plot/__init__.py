@@ -10,6 +10,7 @@ from gridrl.plot.clips import preference, reward_bar
 from gridrl.plot.curve import curves
 from gridrl.plot.estimators import clipped_objective, variances
 from gridrl.plot.films import Film, animate
+from gridrl.plot.language import completion_tree, frontier, gold_and_proxy, simplex
 from gridrl.plot.networks import graph
 from gridrl.plot.preferences import calibration, query_choice, reward_map
 from gridrl.plot.tables import belief, policy, q_values, transition_matrix, values
@@ -23,7 +24,10 @@ __all__ = [
     "belief",
     "calibration",
     "clipped_objective",
+    "completion_tree",
     "curves",
+    "frontier",
+    "gold_and_proxy",
     "graph",
     "observation",
     "policy",
@@ -33,6 +37,7 @@ __all__ = [
     "query_choice",
     "reward_bar",
     "reward_map",
+    "simplex",
     "stepper",
     "trajectory",
     "transition_matrix",

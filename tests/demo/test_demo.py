@@ -61,6 +61,18 @@ def test_the_part_on_preferences(tmp_path: Path, capsys: pytest.CaptureFixture[s
             assert min(picture.size) > 100
 
 
+def test_the_part_on_a_language_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--part", "language", "--out", str(tmp_path), "--quick"]) == 0
+    told = capsys.readouterr().out
+    rows = re.findall(r"^ +([A-Za-z][\w -]*?) +(-?\d\.\d{3}) +(\d\.\d{3}) ", told, re.MULTILINE)
+    J = {name: float(value) for name, value, _ in rows}
+    gap = {name: float(value) for name, _, value in rows}
+    assert len(J) == 12
+    assert gap["optimum"] == 0
+    assert all(abs(J[name] + gap[name] - J["optimum"]) < 2e-3 for name in J)
+    assert J["SFT"] < J["PPO"] < J["optimum"]
+
+
 def test_the_same_seed_tells_the_same_story(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,42 @@
+"""A language model one can see whole: three steps, a dozen methods, and the exact optimum."""
+
+from __future__ import annotations
+
+from gridrl import plot
+from gridrl.demo.story import Story
+from gridrl.rlhf import regularised_optimum, word_world
+from gridrl.rlhf.pipeline import COLUMNS, begin, compare
+
+TITLE = "9. A language model you can see: RLHF, method by method"
+
+
+def tell(story: Story) -> None:
+    """The tree of answers, what alignment does to them, and the table of methods."""
+    words = word_world(length=3)
+    begun = begin(words)
+    world, asked = words.world, words.world.prompts[0]
+    story.say(
+        f"""The agent writes answers of up to 3 tokens out of {len(world.vocabulary)}: every one of
+        the {world.n_completions:,} answers to a prompt can be listed, and every expectation is a
+        sum. It has read a small corpus, good and bad, and imitated six demonstrations:"""
+    )
+    tree = plot.completion_tree(begun.reference, asked)
+    story.picture("completions", tree, f"What it may say after '{asked}', and how likely.")
+    best = regularised_optimum(begun.reference, words.reward, begun.beta)
+    likely = [
+        world.texts[int(p[0].argmax())]
+        for p in (begun.pretrained.probs, begun.reference.probs, best.probs)
+    ]
+    story.say(
+        f"""Most likely after '{asked}': pretrained '{likely[0]}', fine-tuned '{likely[1]}', and
+        the exact optimum of reward less KL '{likely[2]}'. Votes of a human on pairs of answers is
+        all that the methods hear. J is the human's own reward less beta KL; the gap is beta KL to
+        the optimum, for every policy, to the last digit:"""
+    )
+    rows = compare(words, votes=500, runs=1 if story.quick else 2, rng=story.seed)
+    cells = [[row.name, *(row.means[c] for c in COLUMNS), row.labels] for row in rows]
+    story.table(["method", *COLUMNS, "labels"], cells)
+    story.say(
+        """Best-of-N and rejection sampling pay too much KL; DPO of a few votes is sure of what few
+        people said; Nash-MD at this temperature is careful. Notebooks 15 to 20 say why."""
+    )

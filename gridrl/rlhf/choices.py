@@ -1,0 +1,275 @@
+"""Votes as choices, and the reward that makes them likeliest.
+
+Every vote is a choice: of the chosen answer out of two, or of the best of a ranking out of what is
+left. P(y of the set S) = exp(r(x,y)) / sum_S exp(r(x,.)), so that one loss serves both,
+
+    loss = - sum w log softmax(r over S)[chosen],
+
+convex in r. It says nothing of a constant added to all answers that votes connect, and it has no
+minimum where some of them never lost to others.
+
+Symbols: r (C,) rewards of the cells, C = P N, cell x N + y; w (m,) weights of m choices; p (m, K)
+chances in sets of K; F (C, d) features, r = F theta.
+
+Reading: Ford (1957), Amer. Math. Monthly 64; Hunter (2004), Ann. Statist. 32; Zhu, Jiao & Jordan
+(2023), arXiv:2301.11270.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.optimize import linprog
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import spsolve
+from scipy.special import logsumexp
+
+from gridrl.errors import NotConverged
+from gridrl.rlhf.divergences import must_share_world
+from gridrl.rlhf.tokens import TokenWorld
+from gridrl.rlhf.votes import Pairs, Rankings
+from gridrl.tables import Array, Indices, table
+
+Votes = Pairs | Rankings | ArrayLike
+STEPS = 200  # Newton steps; a dozen are usual
+CLOSE = 1e-9  # a Newton step that small leaves an error of its square
+SMALL = 1e-13  # curvature below it, relative to the largest, is 0
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """Votes as choices out of sets.
+
+    Attributes:
+        cells: the set of each, the chosen one first, (m, K); C where there are fewer.
+        weights: (m,), in all one, as the loss counts them.
+        size: C, how many cells there are.
+    """
+
+    cells: Indices
+    weights: Array
+    size: int
+
+    def loss(self, r: Array) -> float:
+        """- sum w log softmax(r over the set)[chosen], in nats."""
+        offered = self._offered(r)
+        return float(self.weights @ (logsumexp(offered, axis=1) - offered[:, 0]))
+
+    def chances(self, r: Array) -> Array:
+        """P(each of the set is chosen), (m, K)."""
+        offered = self._offered(r)
+        odds = np.exp(offered - offered.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+    def gathered(self, values: Array) -> Array:
+        """Add numbers (m, K), one for each of each set, up by cells, (C,)."""
+        sums = np.bincount(self.cells.ravel(), values.ravel(), minlength=self.size + 1)
+        return np.asarray(sums[: self.size], dtype=np.float64)
+
+    def slope(self, p: Array) -> Array:
+        """Gradient of the loss by r, (C,): sum w (p - chosen)."""
+        missed = p.copy()
+        missed[:, 0] -= 1
+        return self.gathered(self.weights[:, None] * missed)
+
+    def curvature(self, p: Array) -> sparse.csr_array:
+        """Hessian of the loss by r, (C, C): sum w (diag p - p p')."""
+        K = self.cells.shape[1]
+        blocks = p[:, :, None] * (np.eye(K) - p[:, None, :]) * self.weights[:, None, None]
+        rows, columns = np.repeat(self.cells, K, axis=1), np.tile(self.cells, K)
+        shape = (self.size + 1, self.size + 1)
+        whole = sparse.coo_array((blocks.ravel(), (rows.ravel(), columns.ravel())), shape=shape)
+        return whole.tocsr()[: self.size, : self.size]
+
+    @cached_property
+    def edges(self) -> tuple[Indices, Indices, Indices]:
+        """(winner, loser) of each, and the number of its choice; all (edges,)."""
+        row, column = np.nonzero(self.cells[:, 1:] < self.size)
+        return self.cells[row, 0], self.cells[row, column + 1], row
+
+    def _offered(self, r: Array) -> Array:
+        return np.append(r, -np.inf)[self.cells]
+
+
+Likelihood = Callable[[TokenWorld, Votes], Choices]
+
+
+def pairwise(world: TokenWorld, votes: Votes) -> Choices:
+    """-1/C(K,2) sum over all pairs of log sigma(r(x,y_w) - r(x,y_l)).  [arXiv:2203.02155, eq. 1]
+
+    Of pairs, of rankings (all C(K,2) pairs of a prompt count as one vote), or of infinitely many
+    votes, a table (P, N, N) of how often the row was preferred to the column.
+    """
+    if not isinstance(votes, Pairs | Rankings):
+        return _infinite(world, votes)
+    pairs = _votes_of(world, votes)
+    base = pairs.prompt * world.n_completions
+    both = np.column_stack([base + pairs.chosen, base + pairs.rejected])
+    cells, weights = np.concatenate([both, both[:, ::-1]]), np.append(pairs.mu, 1 - pairs.mu)
+    some = weights > 0
+    return Choices(cells[some], weights[some] / len(pairs), _cells(world))
+
+
+def plackett_luce(world: TokenWorld, votes: Votes) -> Choices:
+    """- sum_k log softmax(r over what is left)[the k-th]: the likelihood of a whole ranking.
+
+    More efficient than pairs, if the human ranks so: those of one ranking are not independent. A
+    ranking of two is a pair.
+    """
+    if not isinstance(votes, Rankings):
+        return pairwise(world, votes)
+    must_share_world(world, votes.world, "votes")
+    n, K = votes.completions.shape
+    cells = np.full((n, K - 1, K), _cells(world), dtype=np.intp)
+    order = votes.prompt[:, None] * world.n_completions + votes.completions
+    for k in range(K - 1):
+        cells[:, k, : K - k] = order[:, k:]
+    _some(n)
+    return Choices(cells.reshape(-1, K), np.full(n * (K - 1), 1 / n), _cells(world))
+
+
+def _votes_of(world: TokenWorld, votes: Pairs | Rankings) -> Pairs:
+    must_share_world(world, votes.world, "votes")
+    _some(len(votes))
+    return votes.pairs() if isinstance(votes, Rankings) else votes
+
+
+def _infinite(world: TokenWorld, votes: ArrayLike) -> Choices:
+    P, N = len(world.prompts), world.n_completions
+    w = table(votes, "votes", (P, N, N))
+    if (negative := w < 0).any():
+        at = tuple(int(i) for i in np.argwhere(negative)[0])
+        raise ValueError(f"votes{list(at)} must not be negative; it is {w[at]:g}")
+    x, y, other = np.nonzero(w * ~np.eye(N, dtype=bool))
+    _some(len(x))
+    weights = w[x, y, other]
+    return Choices(np.column_stack([x * N + y, x * N + other]), weights / weights.sum(), P * N)
+
+
+def _cells(world: TokenWorld) -> int:
+    return len(world.prompts) * world.n_completions
+
+
+def _some(n: int) -> None:
+    if not n:
+        raise ValueError("votes must hold at least one; there are none")
+
+
+# --- is there a maximum ---------------------------------------------------------------------
+
+
+def components(choices: Choices, connection: str) -> Indices:
+    """Which group of connected cells each belongs to, (C,); "strong" or "weak"."""
+    winner, loser, _ = choices.edges
+    shape = (choices.size, choices.size)
+    graph = sparse.coo_array((np.ones(len(winner)), (winner, loser)), shape=shape)
+    _, labels = connected_components(graph.tocsr(), connection=connection)
+    return np.asarray(labels, dtype=np.intp)
+
+
+def unbeaten(choices: Choices) -> int:
+    """How many choices some reward satisfies strictly while it contradicts none.  [Ford 1957]
+
+    Those between answers of which the loser never wins, not even by way of others.
+    """
+    group = components(choices, "strong")
+    winner, loser, which = choices.edges
+    return len(np.unique(which[group[winner] != group[loser]]))
+
+
+def separable(choices: Choices, F: Array) -> int:
+    """The same among rewards F theta, by a linear program.
+
+    Maximise sum t, 0 <= t <= 1, t <= (F[winner] - F[loser]) theta; where both have won, theta must
+    not tell them apart. Theta may be as long as it likes, so each t is 0 or 1.
+    """
+    winner, loser, which = choices.edges
+    code, back = winner * choices.size + loser, loser * choices.size + winner
+    mutual = np.isin(code, back)
+    once, first = np.unique(code[~mutual], return_inverse=True)
+    if not len(once):
+        return 0
+    A = F[once // choices.size] - F[once % choices.size]
+    tied = _row_space(F[winner[mutual]] - F[loser[mutual]]).T
+    (n, d) = A.shape
+    found = linprog(
+        np.concatenate([np.zeros(d), -np.ones(n)]),
+        A_ub=sparse.hstack([sparse.csr_array(-A), sparse.eye_array(n)]),
+        b_ub=np.zeros(n),
+        A_eq=sparse.hstack([sparse.csr_array(tied), sparse.csr_array((len(tied), n))]),
+        b_eq=np.zeros(len(tied)),
+        bounds=[(None, None)] * d + [(0, 1)] * n,
+        method="highs",
+    )
+    return len(np.unique(which[~mutual][(found.x[d:] > 0.5)[first]]))
+
+
+# --- Newton's method ------------------------------------------------------------------------
+
+
+def fit_table(choices: Choices, l2: float) -> Array:
+    """Minimise loss + l2/2 |r|^2, (C,); connected answers have the mean 0, others are 0.
+
+    In each group of connected answers one is held, which is what makes the curvature regular.
+    """
+    group = components(choices, "weak")
+    _, held = np.unique(group, return_index=True)
+    free = np.ones(choices.size, dtype=bool)
+    if not l2:
+        free[held] = False
+
+    def step(r: Array) -> Array:
+        p, move = choices.chances(r), np.zeros(choices.size)
+        slope = choices.slope(p) + l2 * r
+        curvature = choices.curvature(p)[free][:, free] + l2 * sparse.eye_array(int(free.sum()))
+        move[free] = -spsolve(curvature.tocsc(), slope[free]) if free.any() else 0.0
+        return move
+
+    r = _newton(lambda r: choices.loss(r) + l2 * float(r @ r) / 2, step, choices.size)
+    means = np.bincount(group, r) / np.bincount(group)
+    return r if l2 else np.asarray(r - means[group])
+
+
+def fit_linear(choices: Choices, F: Array, l2: float) -> Array:
+    """Minimise loss + l2/2 |theta|^2, (d,), in the weights that choices tell apart."""
+    blank = choices.chances(np.zeros(choices.size))
+    Z = _row_space(F.T @ (choices.curvature(blank) @ F))
+    G = F @ Z
+
+    def step(z: Array) -> Array:
+        p = choices.chances(G @ z)
+        slope = G.T @ choices.slope(p) + l2 * z
+        curvature = G.T @ (choices.curvature(p) @ G) + l2 * np.eye(len(z))
+        return np.asarray(-np.linalg.solve(curvature, slope))
+
+    z = _newton(lambda z: choices.loss(G @ z) + l2 * float(z @ z) / 2, step, Z.shape[1])
+    return np.asarray(Z @ z)
+
+
+def _newton(loss: Callable[[Array], float], step: Callable[[Array], Array], n: int) -> Array:
+    """Newton's method from 0, halving steps that go up; it stops where rounding does."""
+    z, last = np.zeros(n), np.inf
+    for _ in range(STEPS):
+        move = step(z)
+        size = float(np.abs(move).max(initial=0.0))
+        if size < CLOSE or last / 2 < size < np.sqrt(CLOSE):
+            return np.asarray(z + move)
+        before = loss(z)
+        while loss(z + move) > before + 1e-15 * abs(before) and np.abs(move).max() > CLOSE:
+            move = move / 2
+        z, last = z + move, size
+    raise NotConverged(f"no minimum was found in {STEPS} Newton steps; raise l2")
+
+
+def _row_space(A: Array) -> Array:
+    """Orthonormal columns (d, k) that the rows of A (n, d) tell apart."""
+    if not len(A):
+        return np.zeros((A.shape[1], 0))
+    square = A.T @ A if len(A) > A.shape[1] else A
+    _, sizes, rows = np.linalg.svd(square, full_matrices=False)
+    return np.asarray(rows[sizes > SMALL * max(sizes[0], SMALL)].T)

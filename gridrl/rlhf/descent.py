@@ -1,0 +1,199 @@
+"""Going down a loss of votes: what `direct`'s methods share.
+
+theta <- theta - alpha rule(gradient), where the gradient of the mean loss is
+
+    sum_xy (d loss / d h(x,y)) d log pi(y|x) / d theta,    h(x,y) = log pi(y|x) / pi_ref(y|x).
+
+Symbols: K runs in lock-step; P prompts, N answers; theta logits, (K, contexts, V).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import rel_entr
+
+from gridrl.rlhf.direct_losses import kto_loss, kto_slope
+from gridrl.rlhf.divergences import must_share_world
+from gridrl.rlhf.duels import Comparisons, Duels, duels_of, must_be_written
+from gridrl.rlhf.language import LanguageModel
+from gridrl.tables import Array, number, read_only, restore, whole
+
+Rng = int | np.random.Generator | None
+Pull = Callable[[Duels, Array], tuple[Array, Array]]
+Rule = Callable[[Array, Array, Array, int], tuple[Array, Array, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Direct:
+    """A policy after a step.
+
+    Attributes:
+        start: the model that it began with.
+        logits: theta, (contexts, V), or (K, contexts, V) of K runs.
+        loss: of the votes of this step before it, in nats where the loss is; (K,) of K runs.
+        endless: pairs of answers whose margin has no finite optimum, since nobody ever voted
+            otherwise, not even in a circle; (K,) of K runs. The longer one learns, the larger
+            they grow. 0 where the loss has an optimum whatever the votes.
+        iteration: steps so far.
+    """
+
+    start: LanguageModel
+    logits: Array
+    loss: Any
+    endless: Any
+    iteration: int
+
+    __setstate__ = restore
+
+    @property
+    def models(self) -> tuple[LanguageModel, ...]:
+        """The language models of all runs."""
+        shape = (-1, *self.start.logits.shape)
+        return tuple(self.start.with_logits(theta) for theta in self.logits.reshape(shape))
+
+    @property
+    def model(self) -> LanguageModel:
+        """The language model of the only run."""
+        if self.logits.ndim > 2:
+            raise ValueError(f"there are {len(self.logits)} runs: .models has one model of each")
+        return self.models[0]
+
+    @property
+    def probs(self) -> Array:
+        """pi(y|x), (P, N), or (K, P, N)."""
+        return np.exp(self.start.tables.log_probs(self.logits))
+
+    def __repr__(self) -> str:
+        pairs = int(np.max(self.endless))
+        note = f", diverges: {pairs} pairs were voted on one way only" if pairs else ""
+        return f"Direct(step {self.iteration}, loss {np.mean(self.loss):.4g}{note})"
+
+
+def steepest(gradient: Array, mean: Array, square: Array, t: int) -> tuple[Array, Array, Array]:
+    """The gradient as it is."""
+    return gradient, mean, square
+
+
+def adam(gradient: Array, mean: Array, square: Array, t: int) -> tuple[Array, Array, Array]:
+    """Running mean over the root of the running square, both freed of their start.
+
+    [arXiv:1412.6980, alg. 1]
+
+    Args:
+        gradient: of step t = 1, 2, ...
+        mean: of gradients so far, to be handed on.
+        square: of their squares, to be handed on.
+        t: the step.
+    """
+    mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+    return mean / (1 - 0.9**t) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8), mean, square
+
+
+class Start:
+    """What a method is given, checked."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        comparisons: Comparisons,
+        reference: LanguageModel | None,
+        runs: int | None,
+        likelihood: bool = False,
+    ) -> None:
+        self.model, anchor = model, model if reference is None else reference
+        must_share_world(model.world, anchor.world, "reference")
+        self.duels = duels_of(comparisons, model.world, runs)
+        must_be_written(self.duels, anchor, "reference")
+        must_be_written(self.duels, model, "model")
+        self.log_ref = anchor.log_probs
+        self.squeezed = runs is None and self.duels.shape[0] == 1
+        endless = self.duels.endless if likelihood else np.zeros(len(self.duels.weight))
+        self.endless = self.duels.summed(endless.astype(np.float64)).astype(np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """How it goes down."""
+
+    alpha: float
+    iterations: int
+    batch: int | None
+    rule: Rule
+
+    def __post_init__(self) -> None:
+        number(self.alpha, "alpha", 0)
+        whole(self.iterations, "iterations", least=1)
+        if self.batch is not None:
+            whole(self.batch, "batch", least=1)
+
+
+def descend(start: Start, pull: Pull, how: Descent, rng: Rng) -> Iterator[Direct]:
+    """A snapshot a step; steps shrink evenly, since Adam's do not settle where none does."""
+    model, K = start.model, start.duels.shape[0]
+    theta = np.repeat(model.logits[None], K, axis=0)
+    mean, square, chances = np.zeros(1), np.zeros(1), streams(rng, K)
+    for t in range(1, how.iterations + 1):
+        duels = start.duels if how.batch is None else start.duels.drawn(chances, how.batch)
+        loss, slope = pull(duels, model.tables.log_probs(theta))
+        gradient = model.tables.gradient(theta, slope)
+        move, mean, square = how.rule(gradient, mean, square, t)
+        theta = theta - how.alpha * (1 - (t - 1) / how.iterations) * move
+        k = 0 if start.squeezed else slice(None)
+        yield Direct(model, read_only(theta)[k], loss[k], start.endless[k], t)
+
+
+def on_margins(
+    log_ref: Array,
+    loss: Callable[[Array], Array],
+    slope: Callable[[Array], Array],
+    scale: Array | None = None,
+) -> Pull:
+    """The mean loss (K,) of margins, and its slope by h, (K, P, N)."""
+    per = np.ones(1) if scale is None else scale
+
+    def pull(duels: Duels, log_probs: Array) -> tuple[Array, Array]:
+        h = _flat(log_probs, log_ref, per)
+        margin = h[duels.winner] - h[duels.loser]
+        force = duels.weight * slope(margin)
+        return duels.summed(duels.weight * loss(margin)), duels.pulled(force, -force) * per
+
+    return pull
+
+
+def on_ratios(log_ref: Array, beta: float, weights: tuple[float, float]) -> Pull:
+    """The mean loss of answers one by one, and its slope by h, (K, P, N)."""
+
+    def pull(duels: Duels, log_probs: Array) -> tuple[Array, Array]:
+        h = _flat(log_probs, log_ref, np.ones(1))
+        z0 = rel_entr(np.exp(log_probs), np.exp(log_ref)).sum(axis=-1)
+        at = {True: duels.winner, False: duels.loser}
+        cost, force = {}, {}
+        for liked, places in at.items():
+            r, kl = h[places], z0.ravel()[places // duels.shape[2]]
+            cost[liked] = duels.weight * kto_loss(r, liked, beta, kl=kl, weights=weights)
+            force[liked] = duels.weight * kto_slope(r, liked, beta, kl=kl, weights=weights)
+        return duels.summed(cost[True] + cost[False]) / 2, duels.pulled(
+            force[True], force[False]
+        ) / 2
+
+    return pull
+
+
+def _flat(log_probs: Array, log_ref: Array, per: Array) -> Array:
+    """h of every run, prompt and answer in one line; 0 where neither is ever written."""
+    ref = np.broadcast_to(log_ref, log_probs.shape)
+    with np.errstate(invalid="ignore"):  # -inf less -inf, where no vote is
+        return np.asarray(((log_probs - ref) * per).ravel())
+
+
+def streams(rng: Rng, K: int) -> list[np.random.Generator]:
+    """A generator a run: that of run k is the same whoever else runs."""
+    if isinstance(rng, np.random.Generator):
+        rng = int(rng.integers(2**63))
+    seed = np.random.SeedSequence(None if rng is None else whole(rng, "rng", least=0)).entropy
+    keys = [np.random.SeedSequence(seed, spawn_key=(k,)) for k in range(K)]
+    return [np.random.default_rng(key) for key in keys]

@@ -1,0 +1,186 @@
+"""A language model small enough to know: a table of logits over contexts.
+
+The context is all that was written (a tree, each answer on its own branch), or the last n tokens (a
+bigram model has n = 1), where one row serves many places: what is learned of one answer moves
+others too. As a policy of the token MDP, pi(token | prompt, prefix) = softmax(logits[context]).
+
+Symbols: x prompt, y completion; lp[x, prefix, token] = log pi; P prompts, n prefixes, V tokens, N
+completions of a prompt. A leading axis of runs is understood wherever tables are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_softmax, softmax
+
+from gridrl.rlhf.tokens import TokenWorld
+from gridrl.rlhf.trees import Completions, begun_before, context_rows, n_contexts
+from gridrl.tables import Array, Indices, draw, generator, number, read_only, whole
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """log pi(y|x) = sum_t log softmax(logits[context of x, y_<t])[y_t].
+
+    Attributes:
+        world: prompts and tokens.
+        logits: (contexts, V); -inf is a token that is never written. None is uniform.
+        context: "prefix", or the number n of last tokens.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> world = TokenWorld(["?"], "ab", 2)
+    >>> model = LanguageModel(world)
+    >>> model.distribution("?").round(3)
+    array([0.333, 0.111, 0.111, 0.111, 0.111, 0.111, 0.111])
+
+    Raises:
+        TypeError, ValueError: logits of another shape, a NaN, a row without a token to write.
+    """
+
+    world: TokenWorld
+    logits: Array
+    context: str | int = "prefix"
+
+    def __init__(
+        self, world: TokenWorld, logits: ArrayLike | None = None, *, context: str | int = "prefix"
+    ) -> None:
+        if not isinstance(world, TokenWorld):
+            raise TypeError(f"world must be a TokenWorld; it is {world!r}")
+        if context != "prefix":
+            context = whole(context, "context", least=0)
+        shape = (n_contexts(world, context), len(world.vocabulary))
+        table = np.zeros(shape) if logits is None else np.array(logits, dtype=np.float64)
+        if table.shape != shape:
+            raise ValueError(f"logits must have shape {shape}; it has {table.shape}")
+        bad = np.isnan(table) | (table == np.inf)
+        if bad.any():
+            row, token = (int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(
+                f"logits[{row}, {token}] must be finite or -inf; it is {table[row, token]}"
+            )
+        if (silent := np.isneginf(table).all(axis=1)).any():
+            raise ValueError(f"logits[{int(silent.argmax())}] must leave a token to write")
+        object.__setattr__(self, "world", world)
+        object.__setattr__(self, "logits", read_only(table))
+        object.__setattr__(self, "context", context)
+
+    def with_logits(self, logits: ArrayLike) -> LanguageModel:
+        """The same model with other numbers."""
+        return LanguageModel(self.world, logits, context=self.context)
+
+    # --- exact ------------------------------------------------------------------------------
+
+    @cached_property
+    def tables(self) -> Completions:
+        """The sums over the tree of completions."""
+        return Completions(self.world, self.context)
+
+    @cached_property
+    def log_probs(self) -> Array:
+        """log pi(y|x) of all prompts and completions, (P, N)."""
+        return read_only(self.tables.log_probs(self.logits))
+
+    @cached_property
+    def probs(self) -> Array:
+        """pi(y|x), (P, N)."""
+        return read_only(np.exp(self.log_probs))
+
+    def distribution(self, prompt: str) -> Array:
+        """pi(y|x) of one prompt, in the order of `world.completions`, (N,)."""
+        return self.probs[self.world.prompt(prompt)]
+
+    @property
+    def policy(self) -> Array:
+        """The policy of `world.mdp(...)`, (S, A)."""
+        rows = softmax(self.logits, axis=-1)[self.tables.contexts].reshape(-1, self.logits.shape[1])
+        last = np.full((1, rows.shape[1]), 1 / rows.shape[1])
+        return np.concatenate([rows, last])
+
+    # --- one text ---------------------------------------------------------------------------
+
+    def log_prob(self, prompt: str, completion: str) -> float:
+        """log pi(y|x), in nats; also of an unfinished text: of all answers that begin so."""
+        x, tokens = self.world.prompt(prompt), self.world.tokens(completion)
+        asked, begun = np.full(len(tokens), x), begun_before(self.world, tokens)
+        rows = context_rows(self.world, self.context, asked, begun)
+        lp = log_softmax(self.logits[rows], axis=-1)
+        return float(lp[np.arange(len(tokens)), tokens].sum())
+
+    def next_token(self, prompt: str, prefix: str = "") -> dict[str, float]:
+        """pi(token | prompt, prefix), by token.
+
+        >>> from gridrl.rlhf.tokens import TokenWorld
+        >>> LanguageModel(TokenWorld(["?"], "a", 2)).next_token("?", "a")
+        {'a': 0.5, '$': 0.5}
+        """
+        x, tokens = self.world.prompt(prompt), self.world.tokens(prefix, "prefix")
+        if len(tokens) >= self.world.length or self.world.end in self.world.text(tokens):
+            raise ValueError(f"prefix must not be at its end; it is {prefix!r}")
+        begun = np.full((1, self.world.length), -1, dtype=np.intp)
+        begun[0, : len(tokens)] = tokens
+        row = context_rows(self.world, self.context, np.array([x]), begun)[0]
+        chances = softmax(self.logits[row]).tolist()
+        return dict(zip(self.world.vocabulary, chances, strict=True))
+
+    def sample(
+        self,
+        prompt: str,
+        n: int,
+        *,
+        temperature: float = 1.0,
+        rng: int | np.random.Generator | None = None,
+    ) -> tuple[str, ...]:
+        """Write `n` answers to a prompt, token by token."""
+        x = np.full(whole(n, "n", least=1), self.world.prompt(prompt))
+        rows = self.write(x, temperature=temperature, rng=rng)
+        return tuple(self.world.text(row[row >= 0]) for row in rows)
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        temperature: float = 1.0,
+        rng: int | np.random.Generator | None = None,
+    ) -> str:
+        """Write one answer; temperature 0 takes the likeliest token each time."""
+        return self.sample(prompt, 1, temperature=temperature, rng=rng)[0]
+
+    def write(
+        self,
+        prompts: ArrayLike,
+        *,
+        temperature: float = 1.0,
+        rng: int | np.random.Generator | None = None,
+    ) -> Indices:
+        """Answers to prompts given by number, (B,), as tokens, (B, length), -1 after the end.
+
+        Of worlds of any size.
+        """
+        x, chance = np.asarray(prompts, dtype=np.intp), generator(rng)
+        heat = number(temperature, "temperature", 0)
+        rows = np.full((len(x), self.world.length), -1, dtype=np.intp)
+        going, end = np.ones(len(x), dtype=bool), len(self.world.vocabulary) - 1
+        for t in range(self.world.length):
+            contexts = context_rows(self.world, self.context, x[going], rows[going])
+            uniform = chance.random(len(x))[going]  # one a row, over or not
+            rows[going, t] = _choose(self.logits[contexts], heat, uniform)
+            going &= rows[:, t] != end
+            if not going.any():
+                break
+        return rows
+
+    def __repr__(self) -> str:
+        what = "all that was written" if self.context == "prefix" else f"last {self.context} tokens"
+        return f"LanguageModel({self.logits.shape[0]} contexts ({what}), {self.world!r})"
+
+
+def _choose(logits: Array, temperature: float, uniform: Array) -> Indices:
+    """A token for each row, (B,)."""
+    if temperature == 0:
+        best = logits == logits.max(axis=1, keepdims=True)
+        return draw(best / best.sum(axis=1, keepdims=True), uniform)
+    return draw(softmax(logits / temperature, axis=-1), uniform)

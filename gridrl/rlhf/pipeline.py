@@ -1,0 +1,232 @@
+"""All methods on one world: pretrain, fine-tune, ask, and then whatever one likes.
+
+InstructGPT's three steps are the functions `begin` (pretraining, supervised fine-tuning), `ask`
+(votes, and a reward model fitted to them) and any of the methods: each turns what was begun and
+asked into probabilities of answers. Everybody is judged by the human's own reward, which nobody
+was told: J and its gap to the optimum beta KL(p || p*), exact.
+
+Symbols: K seeds; p (P, N) probabilities of the answers to each prompt.
+
+Reading: Ouyang et al. (2022), arXiv:2203.02155, figure 2.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gridrl.rlhf.direct import dpo, ipo, kto
+from gridrl.rlhf.divergences import kl
+from gridrl.rlhf.groups import grpo
+from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.policy_optimisation import policy_gradient
+from gridrl.rlhf.preference_models import fit_bilinear_preferences
+from gridrl.rlhf.pretraining import pretrain
+from gridrl.rlhf.proximal import PPOPlan, ppo
+from gridrl.rlhf.regularised import objective, optimality_gap, regularised_optimum
+from gridrl.rlhf.reward_models import fit_reward_model, model_features, token_counts
+from gridrl.rlhf.sampling import best_of_n, rejection_sampling, win_rate
+from gridrl.rlhf.self_play import nash_md
+from gridrl.rlhf.supervised import sft
+from gridrl.rlhf.votes import Pairs, label_pairs
+from gridrl.rlhf.words import Story
+from gridrl.tables import Array, number, whole
+
+COLUMNS = ("J", "gap", "KL", "gold", "wins", "length")
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What there is before anybody is asked.
+
+    Attributes:
+        story: the world, and what the human likes.
+        pretrained: the model of the corpus.
+        reference: fine-tuned on demonstrations; every method starts here and stays near.
+        beta: what a nat of KL costs, in reward units.
+    """
+
+    story: Story
+    pretrained: LanguageModel
+    reference: LanguageModel
+    beta: float
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What one seed's human said.
+
+    Attributes:
+        votes: pairs of the reference's answers, with verdicts.
+        reward: the reward model fitted to them, (P, N).
+        preference: the two-argument model fitted to them, M (P, N, N).
+        rng: where the seed's other chances come from.
+    """
+
+    votes: Pairs
+    reward: Array
+    preference: Array
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A method's results over seeds.
+
+    Attributes:
+        name: of the method.
+        means, spreads: of J, gap, KL, gold reward, win rate against the reference, and length.
+        labels: votes or demonstrations that it used.
+        seconds: a seed.
+    """
+
+    name: str
+    means: Mapping[str, float]
+    spreads: Mapping[str, float]
+    labels: int
+    seconds: float
+
+    def __repr__(self) -> str:
+        cells = ", ".join(f"{name} {self.means[name]:.3f}" for name in COLUMNS)
+        return f"Row({self.name}: {cells})"
+
+
+Method = Callable[[Begun, Asked], Array]
+
+
+def begin(story: Story, *, beta: float = 0.5, smoothing: float = 1.0, share: float = 0.5) -> Begun:
+    """Step 1: pretrain on the corpus, fine-tune on demonstrations and some of the corpus.
+
+    Args:
+        story: the world.
+        beta: what a nat of KL costs.
+        smoothing: of the counts, so that every answer can be written.
+        share: of the corpus among what is fine-tuned on.
+    """
+    context = pretrain(story.world, story.corpus, context=1, smoothing=smoothing)
+    model = pretrain(story.world, story.corpus, smoothing=smoothing, prior=context)
+    tuned = sft(model, story.demonstrations, mix=story.corpus, mix_share=share)
+    reference = mixed(model, tuned)
+    return Begun(story, model, reference, number(beta, "beta", 0))
+
+
+def mixed(one: LanguageModel, other: LanguageModel) -> LanguageModel:
+    """Half of one model's next token, half of the other's: nothing that one writes is lost."""
+    halves = [
+        np.exp(m.logits - np.logaddexp.reduce(m.logits, axis=1)[:, None]) for m in (one, other)
+    ]
+    return one.with_logits(np.log((halves[0] + halves[1]) / 2))
+
+
+def ask(begun: Begun, votes: int, rng: np.random.Generator) -> Asked:
+    """Step 2: a Bradley-Terry human judges pairs of the reference's answers; fit what was said."""
+    world = begun.story.world
+    said = label_pairs(world, begun.story.reward, begun.reference, votes, rng=rng)
+    bigrams = model_features(LanguageModel(world, context=1))
+    reward = fit_reward_model(world, said, features=bigrams, l2=1e-3).reward
+    preference = fit_bilinear_preferences(world, said, token_counts(world), l2=1e-3)
+    return Asked(said, reward, preference, rng)
+
+
+def _nothing(begun: Begun, asked: Asked, model: LanguageModel) -> Array:
+    return model.probs
+
+
+def _best(begun: Begun, asked: Asked, n: int) -> Array:
+    return best_of_n(begun.reference, asked.reward, n).probs
+
+
+def _winners(begun: Begun, asked: Asked, n: int) -> Array:
+    return rejection_sampling(begun.reference, asked.reward, n, samples=200, rng=asked.rng).probs
+
+
+def _rewarded(begun: Begun, asked: Asked, learner: Any, **options: Any) -> Array:
+    """A learner of rewards, with a price on the distance from the reference."""
+    return learner(
+        begun.reference, asked.reward, reference=begun.reference, beta=begun.beta, rng=asked.rng,
+        **options,
+    ).probs  # fmt: skip
+
+
+def _directly(begun: Begun, asked: Asked, learner: Any, **options: Any) -> Array:
+    """A learner of votes, without a reward model."""
+    return learner(begun.reference, asked.votes, reference=begun.reference, **options).probs
+
+
+def _nash(begun: Begun, asked: Asked, tau: float) -> Array:
+    return nash_md(asked.preference, begun.reference.probs, tau=tau, iterations=300).policy
+
+
+def _optimum(begun: Begun, asked: Asked) -> Array:
+    return regularised_optimum(begun.reference, begun.story.reward, begun.beta).probs
+
+
+def methods(begun: Begun) -> dict[str, Method]:
+    """The rows of the table, in the lectures' order; every option that is not a default is here."""
+    beta = begun.beta
+    return {
+        "pretrained": partial(_nothing, model=begun.pretrained),
+        "SFT": partial(_nothing, model=begun.reference),
+        "best of 8": partial(_best, n=8),
+        "rejection sampling": partial(_winners, n=8),
+        "REINFORCE": partial(_rewarded, learner=policy_gradient, samples=64, alpha=3.0),
+        "PPO": partial(_rewarded, learner=ppo, alpha=3.0, plan=PPOPlan(samples=64)),
+        "GRPO": partial(_rewarded, learner=grpo, alpha=3.0, group=64),
+        "DPO": partial(_directly, learner=dpo, beta=beta, iterations=300),
+        "IPO": partial(_directly, learner=ipo, tau=beta, iterations=300),
+        "KTO": partial(_directly, learner=kto, beta=beta, iterations=300),
+        "Nash-MD": partial(_nash, tau=beta),
+        "optimum": _optimum,
+    }
+
+
+def compare(
+    story: Story, *, votes: int = 1000, runs: int = 20, beta: float = 0.5, rng: int = 0
+) -> tuple[Row, ...]:
+    """The table of methods: means and spreads over seeds, each judged by the human's own reward.
+
+    Args:
+        story: the world.
+        votes: a seed.
+        runs: seeds K.
+        beta: what a nat of KL costs.
+        rng: the seed of seeds.
+    """
+    begun = begin(story, beta=beta)
+    seeds = np.random.SeedSequence(rng).spawn(whole(runs, "runs", least=1))
+    asked = [ask(begun, votes, np.random.default_rng(seed)) for seed in seeds]
+    rows = []
+    for name, method in methods(begun).items():
+        started = time.perf_counter()
+        found = [method(begun, one) for one in asked]
+        seconds = (time.perf_counter() - started) / runs
+        shown = 0 if name == "pretrained" else len(story.demonstrations)
+        used = shown if name in ("pretrained", "SFT") else shown + votes
+        rows.append(_judged(name, begun, found, 0 if name == "optimum" else used, seconds))
+    return tuple(rows)
+
+
+def _judged(name: str, begun: Begun, found: list[Array], labels: int, seconds: float) -> Row:
+    scores = np.array([_scores(begun, p) for p in found])
+    means = dict(zip(COLUMNS, scores.mean(axis=0).tolist(), strict=True))
+    spreads = dict(zip(COLUMNS, scores.std(axis=0).tolist(), strict=True))
+    return Row(name, means, spreads, labels, seconds)
+
+
+def _scores(begun: Begun, p: Array) -> list[float]:
+    """J, gap, KL, gold reward, win rate and length, by the human's own reward, exact."""
+    story, reference, beta = begun.story, begun.reference, begun.beta
+    gold = story.world.rewards(story.reward)
+    return [
+        float(np.mean(objective(p, reference, gold, beta))),
+        float(np.mean(optimality_gap(p, reference, gold, beta))),
+        float(np.mean(kl(p, reference))),
+        float((p * gold).sum(axis=1).mean()),
+        float(np.mean(win_rate(p, reference.probs, gold))),
+        float((p @ story.world.lengths).mean()),
+    ]

@@ -1,0 +1,257 @@
+"""Pretraining: the next token of a text, by counting.
+
+The log-likelihood of texts is a sum over contexts, and in each its optimum is the share of texts
+that went on so. That holds for a tree and for shared contexts alike, so nothing here needs a
+gradient: how a corpus is fitted is a matter of counting.
+
+Symbols: x prompt, y completion; w weights of texts (..., P, N); V tokens.
+
+Reading: Shannon (1948), A Mathematical Theory of Communication, section 3; Ouyang et al. (2022),
+arXiv:2203.02155, section 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_softmax, softmax
+
+from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.tokens import TokenWorld
+from gridrl.rlhf.trees import context_rows
+from gridrl.tables import Array, Indices, number, read_only, restore, table
+
+Text = str | tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Texts, each an answer to a prompt, and how often each is counted.
+
+    Attributes:
+        world: prompts and tokens.
+        prompts: number of the prompt of each text, (n,).
+        tokens: what is written after it, (n, length), -1 after its end.
+        weights: how often each is counted, (n,).
+
+    >>> world = TokenWorld(["the cat"], ["eats", "fish"], 3)
+    >>> Corpus.from_texts(world, [("the cat", "eats fish $"), "the cat eats $"])
+    Corpus(2 texts, 5 tokens)
+
+    Raises:
+        ValueError: no text; weights that are negative or all 0.
+    """
+
+    world: TokenWorld
+    prompts: Indices
+    tokens: Indices
+    weights: Array
+
+    def __post_init__(self) -> None:
+        weights = table(self.weights, "weights", (len(self.prompts),))
+        if len(bad := np.flatnonzero(weights < 0)):
+            k = int(bad[0])
+            raise ValueError(f"weights[{k}] must not be negative; it is {weights[k]:g}")
+        if not weights.sum() > 0:
+            raise ValueError("weights must not all be 0")
+        object.__setattr__(self, "weights", weights)
+        for rows in (self.prompts, self.tokens):
+            read_only(rows)
+
+    __setstate__ = restore
+
+    @classmethod
+    def from_texts(
+        cls, world: TokenWorld, texts: Iterable[Text], weights: ArrayLike | None = None
+    ) -> Corpus:
+        """Read pairs (prompt, completion), or sentences that begin with a prompt (the longest).
+
+        Raises:
+            TypeError, ValueError: no text, an unknown prompt or token, a completion that is too
+                long or without its end.
+        """
+        read = [_read(world, text, k) for k, text in enumerate(texts)]
+        if not read:
+            raise ValueError("texts must have at least one; it has none")
+        rows = np.full((len(read), world.length), -1, dtype=np.intp)
+        for row, (_, tokens) in zip(rows, read, strict=True):
+            row[: len(tokens)] = tokens
+        counted = np.ones(len(read)) if weights is None else np.asarray(weights)
+        return cls(world, np.array([x for x, _ in read], dtype=np.intp), rows, counted)
+
+    @property
+    def lengths(self) -> Indices:
+        """Tokens of each text, the end token included, (n,)."""
+        return (self.tokens >= 0).sum(axis=1)
+
+    @property
+    def shares(self) -> Array:
+        """How often each answer follows its prompt, in all texts, (P, N); it sums to the weights.
+
+        Raises:
+            ValueError: the world is too large to enumerate.
+        """
+        counts = np.zeros((len(self.world.prompts), self.world.n_completions))
+        self.world.must_be_enumerable()
+        answers = [self.world.completion(self.world.text(row[row >= 0])) for row in self.tokens]
+        np.add.at(counts, (self.prompts, np.array(answers)), self.weights)
+        return counts
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __repr__(self) -> str:
+        return f"Corpus({len(self)} texts, {int(self.lengths.sum())} tokens)"
+
+
+def _read(world: TokenWorld, text: Text, k: int) -> tuple[int, Indices]:
+    """The number of a text's prompt, and its tokens."""
+    if isinstance(text, str):
+        begins = [x for x in world.prompts if text.startswith(x)]
+        if not begins:
+            raise ValueError(f"texts[{k}] must begin with a prompt; it is {text!r}")
+        prompt = max(begins, key=len)
+        text = (prompt, text[len(prompt) :].strip())
+    if len(text) != 2:
+        raise ValueError(f"texts[{k}] must be a prompt and a completion; it is {text!r}")
+    tokens = world.tokens(text[1], f"texts[{k}]")
+    closed = len(tokens) > 0 and tokens[-1] == len(world.vocabulary) - 1
+    if not closed and len(tokens) < world.length:
+        raise ValueError(
+            f"texts[{k}] must end with {world.end!r} or have {world.length} tokens; it is"
+            f" {text[1]!r}"
+        )
+    return world.prompt(text[0]), tokens
+
+
+def a_corpus(world: TokenWorld, texts: Corpus | Sequence[Text], name: str = "corpus") -> Corpus:
+    """Texts of this world.
+
+    Raises:
+        TypeError, ValueError: they are of another.
+    """
+    if not isinstance(texts, Corpus):
+        return Corpus.from_texts(world, texts)
+    if (texts.world.prompts, texts.world.vocabulary, texts.world.length) != (
+        world.prompts, world.vocabulary, world.length,
+    ):  # fmt: skip
+        raise ValueError(f"{name} must be of the world {world!r}; it is of {texts.world!r}")
+    return texts
+
+
+def mixture(
+    world: TokenWorld, corpora: Mapping[str, Sequence[Text]], shares: Mapping[str, float]
+) -> Corpus:
+    """Mix corpora so that a text is of each with the given share, however large they are.
+
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> corpora = {"books": [("?", "a")], "web": [("?", "b"), ("?", "b")]}
+    >>> pretrain(world, mixture(world, corpora, {"books": 0.4, "web": 0.6})).next_token("?")
+    {'a': 0.4, 'b': 0.6, '$': 0.0}
+
+    Raises:
+        ValueError: a share of an unknown corpus, or a negative one; all of them 0.
+    """
+    for name in shares:
+        if name not in corpora:
+            known = ", ".join(corpora)
+            raise ValueError(f"shares must be of {known}; {name!r} is none of them")
+    parts = [Corpus.from_texts(world, corpora[name]) for name in shares]
+    sizes = [
+        np.full(len(part), number(shares[name], f"shares[{name!r}]", 0) / len(part))
+        for name, part in zip(shares, parts, strict=True)
+    ]
+    return Corpus(
+        world,
+        np.concatenate([part.prompts for part in parts]),
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate(sizes),
+    )
+
+
+def pretrain(
+    world: TokenWorld,
+    corpus: Corpus | Sequence[Text],
+    *,
+    context: str | int = "prefix",
+    smoothing: float = 0.0,
+    prior: LanguageModel | None = None,
+) -> LanguageModel:
+    """pi(token | context) = (count + smoothing prior) / (all counts + smoothing).
+
+    Maximum likelihood of the next token if smoothing is 0. A context that no text has is as in the
+    prior.
+
+    >>> world = TokenWorld(["the cat"], ["eats", "fish"], 3)
+    >>> model = pretrain(world, ["the cat eats fish $", "the cat eats $"], context=1)
+    >>> model.next_token("the cat", "eats")
+    {'eats': 0.0, 'fish': 0.5, '$': 0.5}
+
+    Args:
+        world: prompts and tokens, of any size.
+        corpus: pairs (prompt, completion), or sentences that begin with a prompt.
+        context: "prefix", or the number of last tokens.
+        smoothing: how many texts the prior counts for, in each context.
+        prior: a model of the same world, as of fewer last tokens; None is uniform.
+
+    Raises:
+        TypeError, ValueError: a prompt or token unknown, a text too long, smoothing < 0, a prior
+            with another context that is not its own tree.
+    """
+    before = LanguageModel(world, context=context)
+    if prior is not None:
+        before = as_tree(prior) if context == "prefix" else prior
+    if before.logits.shape != (shape := LanguageModel(world, context=context).logits.shape):
+        raise ValueError(
+            f"prior must have the context of the model, logits {shape};"
+            f" it has {before.logits.shape}"
+        )
+    strength = number(smoothing, "smoothing", 0)
+    counts = token_counts(before, a_corpus(world, corpus))
+    return counted(before, counts + strength * softmax(before.logits, axis=-1))
+
+
+def token_counts(model: LanguageModel, corpus: Corpus, *, per_text: Array | None = None) -> Array:
+    """How often each token follows each context, (contexts, V); of worlds of any size."""
+    weights = corpus.weights if per_text is None else per_text
+    counts = np.zeros(model.logits.shape)
+    for t in range(model.world.length):
+        there = corpus.tokens[:, t] >= 0
+        begun = np.where(np.arange(model.world.length) < t, corpus.tokens, -1)[there]
+        rows = context_rows(model.world, model.context, corpus.prompts[there], begun)
+        np.add.at(counts, (rows, corpus.tokens[there, t]), weights[there])
+    return counts
+
+
+def counted(model: LanguageModel, counts: Array) -> LanguageModel:
+    """The model whose next tokens follow the counts; where there are none, as `model`."""
+    return model.with_logits(logits_of(model.logits, counts))
+
+
+def logits_of(logits: Array, counts: Array) -> Array:
+    """The log shares of counts (..., contexts, V), and `logits` in contexts without any."""
+    total = counts.sum(axis=-1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        found = np.log(counts / np.where(total > 0, total, 1.0))
+    return np.where(total > 0, found, logits)
+
+
+def as_tree(model: LanguageModel) -> LanguageModel:
+    """The same distribution, each answer on its own branch: what it learns moves nothing else."""
+    steps = log_softmax(model.logits, axis=-1)[model.tables.contexts]
+    return LanguageModel(model.world, steps.reshape(-1, steps.shape[-1]))
+
+
+def sentence_log_prob(model: LanguageModel, sentence: str) -> float:
+    """log pi of what follows the longest prompt that a sentence begins with, in nats.
+
+    Lecture's question: is P("... because the cat is too big") > P("... the hat is too big")?
+    """
+    begins = [x for x in model.world.prompts if sentence.startswith(x)]
+    if not begins:
+        raise ValueError(f"sentence must begin with a prompt; it is {sentence!r}")
+    prompt = max(begins, key=len)
+    return model.log_prob(prompt, sentence[len(prompt) :].strip())

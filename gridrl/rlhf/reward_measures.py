@@ -1,0 +1,121 @@
+"""How well a reward predicts votes, and how well any could.
+
+Votes are pairs, rankings (all their pairs), or a table (P, N, N) of how often the row was preferred
+to the column, such as `all_pairs` gives: then every number here is exact.
+
+Symbols: delta (n,) difference in reward, chosen less rejected; weights (n,) what a vote counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from gridrl.rlhf.choices import Votes, pairwise
+from gridrl.rlhf.reward_models import RewardModel
+from gridrl.rlhf.votes import Pairs, Rankings
+from gridrl.tables import Array, read_only, restore, table, whole
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Votes in bins of what was predicted for them.
+
+    Attributes:
+        predicted: mean predicted probability, (bins,).
+        observed: how often it came so, (bins,).
+        share: of all votes, (bins,).
+    """
+
+    predicted: Array
+    observed: Array
+    share: Array
+
+    def __post_init__(self) -> None:
+        for values in (self.predicted, self.observed, self.share):
+            read_only(values)
+
+    __setstate__ = restore
+
+
+def reward_accuracy(reward: RewardModel | ArrayLike, comparisons: Votes) -> float:
+    """The share of comparisons that the reward has on the right side; its ties count half.
+
+    Of rankings, all pairs; of a table (P, N, N) of how often the row was preferred, exactly.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> world = TokenWorld(["?"], "a", 1)
+    >>> reward_accuracy([[0.0, 1.0]], Pairs(world, [0, 0], [1, 0], [0, 1]))
+    0.5
+
+    Raises:
+        TypeError, ValueError: a reward that does not fit the votes.
+    """
+    delta, weights = _compared(reward, comparisons)
+    return float(weights @ (np.sign(delta) + 1) / 2 / weights.sum())
+
+
+def accuracy_by_gap(
+    reward: RewardModel | ArrayLike, comparisons: Votes, edges: ArrayLike
+) -> tuple[Array, Array]:
+    """Accuracy and share of the comparisons with |r(x,y) - r(x,y')| in [edge, next), (bins,) each.
+
+    The accuracy of an empty bin is nan.
+    """
+    delta, weights = _compared(reward, comparisons)
+    bounds = table(edges, "edges")
+    place = np.digitize(np.abs(delta), bounds) - 1
+    inside = (place >= 0) & (place < len(bounds) - 1)
+    right, total = (
+        np.bincount(place[inside], values[inside], minlength=len(bounds) - 1)
+        for values in (weights * (np.sign(delta) + 1) / 2, weights)
+    )
+    accuracy = np.full(len(total), np.nan)
+    np.divide(right, total, out=accuracy, where=total > 0)
+    return accuracy, total / weights.sum()
+
+
+def reward_calibration(
+    reward: RewardModel | ArrayLike, comparisons: Votes, *, bins: int = 10
+) -> Reliability:
+    """Predicted against observed preference, in `bins` of equal width; empty ones are left out.
+
+    Each pair is counted from its predicted winner's side, so that predictions run from 1/2 to 1.
+
+    Raises:
+        TypeError, ValueError: bins < 1, a reward that does not fit the votes.
+    """
+    delta, weights = _compared(reward, comparisons)
+    many = whole(bins, "bins", least=1)
+    sure, agreed = expit(np.abs(delta)), (np.sign(delta) + 1) / 2
+    place = np.minimum((2 * many * (sure - 0.5)).astype(np.intp), many - 1)
+    total, said, seen = (
+        np.bincount(place, weights * values, minlength=many)
+        for values in (np.ones(len(sure)), sure, agreed)
+    )
+    met = total > 0
+    return Reliability(said[met] / total[met], seen[met] / total[met], total[met] / weights.sum())
+
+
+def reward_ceiling(votes: ArrayLike) -> float:
+    """E[max(p, 1 - p)]: what no reward can exceed in accuracy on votes (P, N, N), `all_pairs`."""
+    w = table(votes, "votes")
+    return float(np.maximum(w, w.swapaxes(-1, -2)).sum() / 2 / w.sum())
+
+
+def _compared(reward: RewardModel | ArrayLike, votes: Votes) -> tuple[Array, Array]:
+    """The difference that the reward sees in each choice, and its weight, both (m,)."""
+    r = table(reward.reward if isinstance(reward, RewardModel) else reward, "reward")
+    if isinstance(votes, Pairs | Rankings):
+        world = votes.world
+        r = table(r, "reward", (len(world.prompts), world.n_completions))
+        choices = pairwise(world, votes)
+        flat = r.ravel()
+        first, second = choices.cells.T
+        return flat[first] - flat[second], choices.weights
+    w = table(votes, "votes", (*r.shape, r.shape[-1]))
+    x, y, other = np.nonzero(w * ~np.eye(r.shape[-1], dtype=bool))
+    return r[x, y] - r[x, other], w[x, y, other]

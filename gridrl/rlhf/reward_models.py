@@ -1,0 +1,199 @@
+"""A reward from votes on answers: pairs and rankings, a free table or linear in features.
+
+A table of rewards knows the answers that were shown, up to a constant a prompt; features carry what
+was learned to other answers and prompts. The likelihood has no maximum where some answers never
+lost to others: that is reported, `.exists`.
+
+Symbols: x prompt, y answer; r (P, N) rewards; F (P, N, d) features, r = F theta.
+
+Reading: Ouyang et al. (2022), arXiv:2203.02155, section 3.5; Bradley & Terry (1952), Biometrika 39;
+Zhu, Jiao & Jordan (2023), arXiv:2301.11270.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gridrl.rlhf.choices import (
+    Choices,
+    Votes,
+    fit_linear,
+    fit_table,
+    pairwise,
+    separable,
+    unbeaten,
+)
+from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.tokens import Reward, TokenWorld
+from gridrl.tables import Array, Mask, number, read_only, restore, table
+
+LEAST = 1e-6  # l2 where there is no maximum
+Likelihood = Callable[[TokenWorld, Votes], Choices]
+
+
+@dataclass(frozen=True, eq=False)
+class RewardModel:
+    """What votes say about the reward.
+
+    Attributes:
+        world: whose answers it scores.
+        reward: r(x,y), (P, N), in units of the human's beta: beta R up to a constant a prompt.
+        weights: theta, (d,); the reward itself, flat, without features.
+        exists: the bare likelihood, l2 = 0, has a maximum.
+        separable: choices that some reward satisfies strictly while contradicting none; 0 if
+            exists.
+        loss: mean over the votes, without l2, in nats.
+    """
+
+    world: TokenWorld
+    reward: Array
+    weights: Array
+    exists: bool
+    separable: int
+    loss: float
+
+    def __post_init__(self) -> None:
+        read_only(self.reward)
+        read_only(self.weights)
+
+    __setstate__ = restore
+
+    def __call__(self, prompt: str, completion: str) -> float:
+        """r(x,y) of one answer."""
+        return float(self.reward[self.world.prompt(prompt), self.world.completion(completion)])
+
+    def __repr__(self) -> str:
+        maximum = "" if self.exists else f", no maximum: {self.separable} separable"
+        return f"RewardModel(loss {self.loss:.4g}{maximum}, {self.world!r})"
+
+
+def fit_reward_model(
+    world: TokenWorld,
+    votes: Votes,
+    *,
+    features: ArrayLike | None = None,
+    l2: float = 0.0,
+    likelihood: Likelihood = pairwise,
+) -> RewardModel:
+    """Minimise the votes' loss + l2/2 |theta|^2 by Newton's method.  [arXiv:2203.02155, eq. 1]
+
+    >>> from gridrl.rlhf.votes import Pairs
+    >>> world = TokenWorld(["?"], "a", 1)  # answers: $, a
+    >>> votes = Pairs(world, [0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1])
+    >>> fit_reward_model(world, votes).reward.round(4)  # log 3 apart
+    array([[-0.5493,  0.5493]])
+    >>> fit_reward_model(world, votes.take([0, 1])).exists
+    False
+
+    Without features, the answers that votes connect have the mean 0, and one that was never shown
+    has 0 too: only features say anything about it. Of all weights that are as good, the shortest
+    are given. Where there is no maximum, it is the one of l2 = 1e-6.
+
+    Args:
+        world: whose answers are scored.
+        votes: pairs, rankings, or how often each answer was preferred to each other, (P, N, N).
+        features: (P, N, d); the reward is linear in them (`token_counts`, `model_features`).
+        l2: how much large weights cost.
+        likelihood: `pairwise` or `plackett_luce`.
+
+    Raises:
+        TypeError, ValueError: no votes, votes of another world, features of another shape, l2 < 0.
+        NotConverged: no minimum was found in 200 steps.
+    """
+    choices, ridge = likelihood(world, votes), number(l2, "l2", 0)
+    F = None if features is None else _feature_table(features, world)
+    contradicted = unbeaten(choices) if F is None else separable(choices, F)
+    if contradicted and not ridge:
+        ridge = LEAST
+    theta = fit_table(choices, ridge) if F is None else fit_linear(choices, F, ridge)
+    r = theta if F is None else F @ theta
+    return RewardModel(
+        world=world,
+        reward=r.reshape(len(world.prompts), -1).copy(),
+        weights=theta,
+        exists=not contradicted,
+        separable=contradicted,
+        loss=choices.loss(r),
+    )
+
+
+def centred(world: TokenWorld, reward: Reward, demonstrations: Iterable[Sequence[str]]) -> Array:
+    """The reward less its mean over demonstrations (prompt, answer), (P, N).
+
+    So that what people wrote scores 0 on average.  [arXiv:2203.02155, sec. 3.5]
+
+    >>> world = TokenWorld(["?"], "a", 1)
+    >>> centred(world, [[1.0, 3.0]], [("?", "$"), ("?", "a")])
+    array([[-1.,  1.]])
+
+    Raises:
+        ValueError: no demonstrations, an unknown prompt or answer.
+    """
+    shown = [(world.prompt(x), world.completion(y)) for x, y in demonstrations]
+    if not shown:
+        raise ValueError("demonstrations must hold at least one; there are none")
+    R = world.rewards(reward)
+    return np.asarray(R - R[tuple(np.array(shown).T)].mean())
+
+
+def borda(M: ArrayLike) -> Array:
+    """How often an answer is preferred to the others, on average, (..., N), of M (..., N, N).
+
+    Of preferences that no reward explains, Bradley-Terry keeps this order: at its optimum
+    sum_j M_ij = sum_j sigma(r_i - r_j), if all pairs are asked about equally often.
+
+    >>> borda([[0.5, 0.9, 0.3], [0.1, 0.5, 0.8], [0.7, 0.2, 0.5]])  # a cycle
+    array([0.6 , 0.45, 0.45])
+    """
+    rows = table(M, "M")
+    if rows.ndim < 2 or rows.shape[-1] != rows.shape[-2] or rows.shape[-1] < 2:
+        raise ValueError(f"M must have shape (..., N, N), N at least 2; it has {rows.shape}")
+    own = np.diagonal(rows, axis1=-2, axis2=-1)
+    return np.asarray((rows.sum(axis=-1) - own) / (rows.shape[-1] - 1))
+
+
+# --- features -------------------------------------------------------------------------------
+
+
+def token_counts(world: TokenWorld) -> Array:
+    """How often each token stands in each answer, (P, N, V): the same for all prompts."""
+    tokens = world.completion_tokens
+    counts = (tokens[:, :, None] == np.arange(len(world.vocabulary))).sum(axis=1)
+    return np.broadcast_to(counts, (len(world.prompts), *counts.shape)).astype(np.float64)
+
+
+def model_features(model: LanguageModel) -> Array:
+    """How often the model was in each context and wrote each token, (P, N, contexts x V).
+
+    What a reward model finds when it starts from the supervised one: its contexts, with new numbers
+    in them. Contexts that stand in no answer are left out.
+
+    Raises:
+        ValueError: the model knows each answer's prefix, so that no two answers share anything.
+    """
+    if model.context == "prefix":
+        raise ValueError("model must share contexts (context=1, say); its context is the prefix")
+    tables, V = model.tables, model.logits.shape[1]
+    met = np.unique(tables.contexts)
+    columns = [tables.along(_one(tables.contexts == row, V, k)) for row in met for k in range(V)]
+    stacked = np.stack(columns, axis=-1)
+    return np.asarray(stacked[..., stacked.any(axis=(0, 1))])
+
+
+def _one(where: Mask, tokens: int, k: int) -> Array:
+    """1 for token k at the places asked for, (P, n, V)."""
+    steps = np.zeros((*where.shape, tokens))
+    steps[..., k] = where
+    return steps
+
+
+def _feature_table(features: ArrayLike, world: TokenWorld) -> Array:
+    """(C, d)."""
+    shape, given = (len(world.prompts), world.n_completions), np.shape(features)
+    if len(given) != 3 or given[:2] != shape:
+        raise ValueError(f"features must have shape ({shape[0]}, {shape[1]}, d); it has {given}")
+    return table(features, "features").reshape(-1, given[2])

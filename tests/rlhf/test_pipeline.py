@@ -1,0 +1,67 @@
+"""The table of methods: exact sums hold in every row, and the optimum is the optimum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gridrl.rlhf import word_world
+from gridrl.rlhf.pipeline import Row, ask, begin, compare, methods
+
+STORY = word_world(length=3)
+BETA = 0.5
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Row]:
+    return {row.name: row for row in compare(STORY, votes=300, runs=2, beta=BETA)}
+
+
+def test_the_rows_are_the_lectures(rows: dict[str, Row]) -> None:
+    assert list(rows) == [
+        "pretrained", "SFT", "best of 8", "rejection sampling", "REINFORCE", "PPO", "GRPO", "DPO",
+        "IPO", "KTO", "Nash-MD", "optimum",
+    ]  # fmt: skip
+    assert rows["pretrained"].labels == 0
+    assert rows["SFT"].labels == len(STORY.demonstrations)
+    assert rows["PPO"].labels == 300 + len(STORY.demonstrations)
+
+
+def test_j_is_reward_less_kl_and_the_gap_is_to_the_optimum(rows: dict[str, Row]) -> None:
+    best = rows["optimum"].means["J"]
+    for row in rows.values():
+        m = row.means
+        assert abs(m["J"] - (m["gold"] - BETA * m["KL"])) < 1e-9, row
+        assert abs(m["J"] + m["gap"] - best) < 1e-9, row
+        assert m["gap"] > -1e-12
+    assert rows["optimum"].means["gap"] < 1e-12
+
+
+def test_the_reference_is_nobody_s_enemy(rows: dict[str, Row]) -> None:
+    sft = rows["SFT"].means
+    assert abs(sft["KL"]) < 1e-12
+    assert abs(sft["wins"] - 0.5) < 1e-12
+    assert rows["pretrained"].means["J"] < sft["J"]
+
+
+def test_what_was_asked_helps(rows: dict[str, Row]) -> None:
+    sft = rows["SFT"].means
+    for name in ("best of 8", "rejection sampling", "REINFORCE", "PPO", "GRPO", "KTO", "Nash-MD"):
+        assert rows[name].means["gold"] > sft["gold"] + 0.1, name
+        assert rows[name].means["wins"] > 0.52, name
+    assert rows["PPO"].means["gap"] < 0.5 * sft["gap"]
+
+
+def test_a_seed_is_a_story() -> None:
+    begun = begin(STORY, beta=BETA)
+    one, again, other = (ask(begun, 100, np.random.default_rng(k)) for k in (1, 1, 2))
+    np.testing.assert_array_equal(one.reward, again.reward)
+    assert (one.reward != other.reward).any()
+    ppo = methods(begun)["PPO"]
+    np.testing.assert_array_equal(ppo(begun, one), ppo(begun, again))
+
+
+def test_every_answer_can_be_written() -> None:
+    begun = begin(STORY)
+    assert np.isfinite(begun.reference.log_probs).all()
+    assert np.isfinite(begun.pretrained.log_probs).all()
