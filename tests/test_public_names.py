@@ -15,7 +15,7 @@ import gridrl
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = [
-    "processes", "worlds", "planning", "learning", "preferences", "plot", "humans", "envs",
+    "processes", "worlds", "planning", "learning", "preferences", "rlhf", "plot", "humans", "envs",
     "experiments",
 ]  # fmt: skip
 NAMES = [
@@ -30,6 +30,16 @@ TAUGHT = "\n".join(
 )
 WHOLE = ["processes", "planning", "learning", "preferences"]  # exported from gridrl, name by name
 RESULTS = {
+    "BestOfN",
+    "Corpus",
+    "Expectation",
+    "Hack",
+    "Optimum",
+    "Overoptimisation",
+    "PreferenceGame",
+    "RewardModel",
+    "Row",
+    "Story",
     "BradleyTerry",
     "Preferring",
     "Scoring",

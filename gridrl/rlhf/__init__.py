@@ -47,7 +47,14 @@ from gridrl.rlhf.group_terms import (
     to_old,
     to_reference,
 )
-from gridrl.rlhf.groups import TokenRewards, group_gradient, grpo, rloo
+from gridrl.rlhf.groups import (
+    TokenRewards,
+    group_gradient,
+    grpo,
+    own_reward,
+    rewards_to_come,
+    rloo,
+)
 from gridrl.rlhf.hacking import (
     Hack,
     Overoptimisation,
@@ -201,6 +208,7 @@ __all__ = [
     "objective",
     "optimality_gap",
     "overoptimisation",
+    "own_reward",
     "pairwise",
     "past_mixture",
     "per_answer",
@@ -218,6 +226,7 @@ __all__ = [
     "reward_accuracy",
     "reward_calibration",
     "reward_ceiling",
+    "rewards_to_come",
     "rl_law",
     "rloo",
     "sample_best_of_n",

@@ -237,6 +237,7 @@ def fit_table(choices: Choices, l2: float) -> Array:
 
 def fit_linear(choices: Choices, F: Array, l2: float) -> Array:
     """Minimise loss + l2/2 |theta|^2, (d,), in the weights that choices tell apart."""
+    choices, F = _met(choices, F)
     blank = choices.chances(np.zeros(choices.size))
     Z = _row_space(F.T @ (choices.curvature(blank) @ F))
     G = F @ Z
@@ -249,6 +250,14 @@ def fit_linear(choices: Choices, F: Array, l2: float) -> Array:
 
     z = _newton(lambda z: choices.loss(G @ z) + l2 * float(z @ z) / 2, step, Z.shape[1])
     return np.asarray(Z @ z)
+
+
+def _met(choices: Choices, F: Array) -> tuple[Choices, Array]:
+    """The same choices among the cells that stand in one of them, and these cells' features."""
+    met = np.unique(choices.cells[choices.cells < choices.size])
+    place = np.full(choices.size + 1, len(met))
+    place[met] = np.arange(len(met))
+    return Choices(place[choices.cells], choices.weights, len(met)), F[met]
 
 
 def _newton(loss: Callable[[Array], float], step: Callable[[Array], Array], n: int) -> Array:

@@ -33,7 +33,7 @@ Anchor = Callable[[Array, Array], Array]
 
 
 def no_baseline(r: Array, alive: Mask) -> Array:
-    """b = 0."""
+    """b = 0: every answer counts by its reward alone."""
     return np.zeros(r.shape)
 
 

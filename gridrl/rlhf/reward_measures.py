@@ -55,7 +55,9 @@ def reward_accuracy(reward: RewardModel | ArrayLike, comparisons: Votes) -> floa
         TypeError, ValueError: a reward that does not fit the votes.
     """
     delta, weights = _compared(reward, comparisons)
-    return float(weights @ (np.sign(delta) + 1) / 2 / weights.sum())
+    tied = np.abs(delta) <= 1e-12 * np.abs(delta).max(initial=0.0)  # what rounding cannot tell
+    side = np.where(tied, 0.0, np.sign(delta))
+    return float(weights @ (side + 1) / 2 / weights.sum())
 
 
 def accuracy_by_gap(

@@ -50,7 +50,7 @@ class BestOfN:
 
     @property
     def bound(self) -> float:
-        """log n - (n - 1) / n: the KL is no more, and that much if no two answers tie."""
+        """log n - (n - 1) / n: the KL is no more, and comes near it where each answer is rare."""
         return float(np.log(self.n) - (self.n - 1) / self.n)
 
     __setstate__ = restore
@@ -74,7 +74,8 @@ def best_of_n(model: LanguageModel, reward: Reward, n: int) -> BestOfN:
     whole(n, "n", least=1)
     p, R = model.probs, model.world.rewards(reward)
     q = best_of(p, R, n)
-    values = (q, rel_entr(q, p).sum(axis=-1), win_rate(q, p, R), (q * R).sum(axis=-1))
+    kl = np.maximum(rel_entr(q, p).sum(axis=-1), 0.0)  # n = 1: rounding may leave less
+    values = (q, kl, win_rate(q, p, R), (q * R).sum(axis=-1))
     return BestOfN(n, *(read_only(v) for v in values))
 
 
