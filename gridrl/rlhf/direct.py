@@ -39,7 +39,7 @@ from gridrl.rlhf.descent import (
     on_ratios,
 )
 from gridrl.rlhf.direct_losses import above_0, dpo_loss, dpo_slope, ipo_loss, ipo_slope
-from gridrl.rlhf.divergences import must_share_world
+from gridrl.rlhf.divergences import must_cover, must_share_world
 from gridrl.rlhf.duels import Comparisons, duels_of, must_be_written
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.votes import Pairs
@@ -195,6 +195,8 @@ def kto(
         TypeError, ValueError: as `dpo`; a negative weight.
     """
     start = Start(model, comparisons, reference, runs)
+    if reference is not None:
+        must_cover(reference, model.log_probs)  # the KL to it is part of the loss
     how = Descent(alpha, iterations, batch, rule or adam)
     yield from descend(start, on_ratios(start.log_ref, above_0(beta, "beta"), weights), how, rng)
 

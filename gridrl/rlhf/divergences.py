@@ -60,6 +60,8 @@ def kl(p: Policy, q: Policy) -> Any:
     Raises:
         TypeError, ValueError: rows that are no distributions, or not of the same answers.
     """
+    if isinstance(p, LanguageModel) and isinstance(q, LanguageModel):
+        must_share_world(p.world, q.world, "q")
     lp, lq = log_probs_of(p, "p"), log_probs_of(q, "q")
     if lp.shape[-1] != lq.shape[-1]:
         raise ValueError(f"q must have {lp.shape[-1]} answers as p has; it has {lq.shape[-1]}")

@@ -118,7 +118,7 @@ class LanguageModel:
         {'a': 0.5, '$': 0.5}
         """
         x, tokens = self.world.prompt(prompt), self.world.tokens(prefix, "prefix")
-        if len(tokens) >= self.world.length or self.world.end in self.world.text(tokens):
+        if len(tokens) >= self.world.length or len(self.world.vocabulary) - 1 in tokens:
             raise ValueError(f"prefix must not be at its end; it is {prefix!r}")
         begun = np.full((1, self.world.length), -1, dtype=np.intp)
         begun[0, : len(tokens)] = tokens

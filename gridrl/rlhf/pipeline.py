@@ -191,7 +191,8 @@ def compare(
     """The table of methods: means and spreads over seeds, each judged by the human's own reward.
 
     Args:
-        story: the world.
+        story: the world; Nash-MD's preference model needs one of at most some 2,000 answers, as
+            `word_world(length=3)` has.
         votes: a seed.
         runs: seeds K.
         beta: what a nat of KL costs.

@@ -73,7 +73,7 @@ class RewardModel:
 
 def fit_reward_model(
     world: TokenWorld,
-    votes: Votes,
+    rankings: Votes,
     *,
     features: ArrayLike | None = None,
     l2: float = 0.0,
@@ -95,7 +95,7 @@ def fit_reward_model(
 
     Args:
         world: whose answers are scored.
-        votes: pairs, rankings, or how often each answer was preferred to each other, (P, N, N).
+        rankings: pairs, rankings, or how often each answer was preferred to each other, (P, N, N).
         features: (P, N, d); the reward is linear in them (`token_counts`, `model_features`).
         l2: how much large weights cost.
         likelihood: `pairwise` or `plackett_luce`.
@@ -104,7 +104,7 @@ def fit_reward_model(
         TypeError, ValueError: no votes, votes of another world, features of another shape, l2 < 0.
         NotConverged: no minimum was found in 200 steps.
     """
-    choices, ridge = likelihood(world, votes), number(l2, "l2", 0)
+    choices, ridge = likelihood(world, rankings), number(l2, "l2", 0)
     F = None if features is None else _feature_table(features, world)
     contradicted = unbeaten(choices) if F is None else separable(choices, F)
     if contradicted and not ridge:
