@@ -19,7 +19,7 @@ from gridrl.rlhf import (
 
 def test_kto_says_so_where_its_kl_is_infinite_and_nothing_would_be_learned() -> None:
     world = TokenWorld(["?"], "ab", 2)
-    narrow = LanguageModel(world, [[0, -np.inf, 0], [0, 0, 0], [0, 0, 0]])
+    narrow = LanguageModel(world, np.array([[0, -np.inf, 0], [0, 0, 0], [0, 0, 0]]))
     votes = Pairs.from_texts(world, [("?", "ab", "aa")])
     with pytest.raises(ValueError, match="reference must not give probability 0 to an answer"):
         kto(LanguageModel(world), votes, reference=narrow, iterations=5)
