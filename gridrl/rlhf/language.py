@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.trees import Completions, begun_before, context_rows, n_contexts
-from gridrl.tables import Array, Indices, draw, generator, number, read_only, whole
+from gridrl.rlhf.trees import Completions, first_rows, n_contexts, onward, rows_along
+from gridrl.tables import Array, Indices, draw, generator, indices, number, read_only, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +105,7 @@ class LanguageModel:
     def log_prob(self, prompt: str, completion: str) -> float:
         """log pi(y|x), in nats; also of an unfinished text: of all answers that begin so."""
         x, tokens = self.world.prompt(prompt), self.world.tokens(completion)
-        asked, begun = np.full(len(tokens), x), begun_before(self.world, tokens)
-        rows = context_rows(self.world, self.context, asked, begun)
+        rows = rows_along(self.world, self.context, x, tokens)
         lp = log_softmax(self.logits[rows], axis=-1)
         return float(lp[np.arange(len(tokens)), tokens].sum())
 
@@ -120,9 +119,7 @@ class LanguageModel:
         x, tokens = self.world.prompt(prompt), self.world.tokens(prefix, "prefix")
         if len(tokens) >= self.world.length or len(self.world.vocabulary) - 1 in tokens:
             raise ValueError(f"prefix must not be at its end; it is {prefix!r}")
-        begun = np.full((1, self.world.length), -1, dtype=np.intp)
-        begun[0, : len(tokens)] = tokens
-        row = context_rows(self.world, self.context, np.array([x]), begun)[0]
+        row = rows_along(self.world, self.context, x, [*tokens, -1])[-1]
         chances = softmax(self.logits[row]).tolist()
         return dict(zip(self.world.vocabulary, chances, strict=True))
 
@@ -160,27 +157,41 @@ class LanguageModel:
 
         Of worlds of any size.
         """
-        x, chance = np.asarray(prompts, dtype=np.intp), generator(rng)
-        heat = number(temperature, "temperature", 0)
-        rows = np.full((len(x), self.world.length), -1, dtype=np.intp)
-        going, end = np.ones(len(x), dtype=bool), len(self.world.vocabulary) - 1
-        for t in range(self.world.length):
-            contexts = context_rows(self.world, self.context, x[going], rows[going])
-            uniform = chance.random(len(x))[going]  # one a row, over or not
-            rows[going, t] = _choose(self.logits[contexts], heat, uniform)
-            going &= rows[:, t] != end
-            if not going.any():
-                break
-        return rows
+        x = indices(prompts, "prompts", len(self.world.prompts))
+        heat, chance = number(temperature, "temperature", 0), generator(rng)
+        uniform = chance.random((self.world.length, len(x))).T
+        first = first_rows(self.world, self.context)[x]
+        return write(self, _next_tokens(self.logits, heat), first, uniform)
 
     def __repr__(self) -> str:
         what = "all that was written" if self.context == "prefix" else f"last {self.context} tokens"
         return f"LanguageModel({self.logits.shape[0]} contexts ({what}), {self.world!r})"
 
 
-def _choose(logits: Array, temperature: float, uniform: Array) -> Indices:
-    """A token for each row, (B,)."""
+def _next_tokens(logits: Array, temperature: float) -> Array:
+    """pi(token | context), (contexts, V); the likeliest, evenly, at temperature 0."""
     if temperature == 0:
         best = logits == logits.max(axis=1, keepdims=True)
-        return draw(best / best.sum(axis=1, keepdims=True), uniform)
-    return draw(softmax(logits / temperature, axis=-1), uniform)
+        return np.asarray(best / best.sum(axis=1, keepdims=True))
+    return softmax(logits / temperature, axis=-1)
+
+
+def write(model: LanguageModel, chances: Array, rows: Indices, uniform: Array) -> Indices:
+    """Write answers token by token, (B, length), -1 after the end, from uniforms (B, length).
+
+    Args:
+        model: whose contexts they are.
+        chances: of the next token, (C, V): of the model's contexts, or of several models' (runs),
+            one after the other.
+        rows: where each answer begins, a row of `chances`, (B,).
+        uniform: (B, length).
+    """
+    world, C, end = model.world, len(model.logits), len(model.world.vocabulary) - 1
+    written = np.full(uniform.shape, -1, dtype=np.intp)
+    going, run, now = np.arange(len(rows)), rows // C * C, rows % C
+    for t in range(world.length):
+        token = draw(chances[(run + now)[going]], uniform[going, t])
+        written[going, t] = token
+        now[going] = onward(world, model.context, now[going], token)
+        going = going[token != end]
+    return written

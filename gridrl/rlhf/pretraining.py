@@ -21,7 +21,7 @@ from scipy.special import log_softmax, softmax
 
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.trees import context_rows
+from gridrl.rlhf.trees import rows_along
 from gridrl.tables import Array, Indices, number, read_only, restore, table
 
 Text = str | tuple[str, str]
@@ -76,11 +76,9 @@ class Corpus:
         read = [_read(world, text, k) for k, text in enumerate(texts)]
         if not read:
             raise ValueError("texts must have at least one; it has none")
-        rows = np.full((len(read), world.length), -1, dtype=np.intp)
-        for row, (_, tokens) in zip(rows, read, strict=True):
-            row[: len(tokens)] = tokens
+        prompts, rows = zip(*read, strict=True)
         counted = np.ones(len(read)) if weights is None else np.asarray(weights)
-        return cls(world, np.array([x for x, _ in read], dtype=np.intp), rows, counted)
+        return cls(world, np.array(prompts, dtype=np.intp), np.array(rows), counted)
 
     @property
     def lengths(self) -> Indices:
@@ -94,10 +92,9 @@ class Corpus:
         Raises:
             ValueError: the world is too large to enumerate.
         """
-        counts = np.zeros((len(self.world.prompts), self.world.n_completions))
         self.world.must_be_enumerable()
-        answers = [self.world.completion(self.world.text(row[row >= 0])) for row in self.tokens]
-        np.add.at(counts, (self.prompts, np.array(answers)), self.weights)
+        counts = np.zeros((len(self.world.prompts), self.world.n_completions))
+        np.add.at(counts, (self.prompts, self.world.numbers_of(self.tokens)), self.weights)
         return counts
 
     def __len__(self) -> int:
@@ -108,7 +105,7 @@ class Corpus:
 
 
 def _read(world: TokenWorld, text: Text, k: int) -> tuple[int, Indices]:
-    """The number of a text's prompt, and its tokens."""
+    """The number of a text's prompt, and its tokens, (length,)."""
     if isinstance(text, str):
         begins = [x for x in world.prompts if text.startswith(x)]
         if not begins:
@@ -117,14 +114,7 @@ def _read(world: TokenWorld, text: Text, k: int) -> tuple[int, Indices]:
         text = (prompt, text[len(prompt) :].strip())
     if len(text) != 2:
         raise ValueError(f"texts[{k}] must be a prompt and a completion; it is {text!r}")
-    tokens = world.tokens(text[1], f"texts[{k}]")
-    closed = len(tokens) > 0 and tokens[-1] == len(world.vocabulary) - 1
-    if not closed and len(tokens) < world.length:
-        raise ValueError(
-            f"texts[{k}] must end with {world.end!r} or have {world.length} tokens; it is"
-            f" {text[1]!r}"
-        )
-    return world.prompt(text[0]), tokens
+    return world.prompt(text[0]), world.answer(text[1], f"texts[{k}]")
 
 
 def a_corpus(world: TokenWorld, texts: Corpus | Sequence[Text], name: str = "corpus") -> Corpus:
@@ -217,13 +207,11 @@ def pretrain(
 def token_counts(model: LanguageModel, corpus: Corpus, *, per_text: Array | None = None) -> Array:
     """How often each token follows each context, (contexts, V); of worlds of any size."""
     weights = corpus.weights if per_text is None else per_text
-    counts = np.zeros(model.logits.shape)
-    for t in range(model.world.length):
-        there = corpus.tokens[:, t] >= 0
-        begun = np.where(np.arange(model.world.length) < t, corpus.tokens, -1)[there]
-        rows = context_rows(model.world, model.context, corpus.prompts[there], begun)
-        np.add.at(counts, (rows, corpus.tokens[there, t]), weights[there])
-    return counts
+    there = corpus.tokens >= 0
+    rows = rows_along(model.world, model.context, corpus.prompts, corpus.tokens)[there]
+    V, each = model.logits.shape[1], np.repeat(weights, corpus.lengths)
+    counts = np.bincount(rows * V + corpus.tokens[there], each, minlength=model.logits.size)
+    return np.asarray(counts.reshape(model.logits.shape))
 
 
 def counted(model: LanguageModel, counts: Array) -> LanguageModel:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.trees import context_rows
+from gridrl.rlhf.trees import rows_along
 from gridrl.tables import Array, Indices, number, whole
 
 Guide = Callable[[str, str], float]
@@ -93,7 +93,7 @@ def _longer(
     V = len(model.world.vocabulary)
     done = (rows == V - 1).any(axis=1)
     going, before = rows[~done], lp[~done]
-    contexts = context_rows(model.world, model.context, np.full(len(going), x), going)
+    contexts = rows_along(model.world, model.context, x, going)[:, t]
     steps = log_softmax(model.logits[contexts], axis=-1)
     longer = np.repeat(going, V, axis=0)
     longer[:, t] = np.tile(np.arange(V), len(going))

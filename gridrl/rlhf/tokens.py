@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +26,7 @@ from gridrl.processes import MDP, SparseTransitions
 from gridrl.tables import Array, Indices, read_only, table, whole
 
 ENUMERABLE = 1_000_000  # completions of all prompts together
+LARGEST = 2**62  # completions of a prompt that can be numbered
 Reward = Callable[[str, str], float] | ArrayLike
 
 
@@ -153,31 +155,59 @@ class TokenWorld:
     def levels(self) -> tuple[slice, ...]:
         """Which prefixes have 0, 1, ..., length - 1 tokens."""
         sizes = [(len(self.vocabulary) - 1) ** d for d in range(self.length)]
-        ends = np.cumsum(sizes).tolist()
+        ends = accumulate(sizes)
         return tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
 
     @cached_property
     def prefixes(self) -> Indices:
         """The tokens of each prefix, (n, length - 1), -1 after its end."""
-        self.must_be_enumerable()
-        W = len(self.vocabulary) - 1
-        rows = np.full((self.n_prefixes, max(self.length - 1, 0)), -1, dtype=np.intp)
-        for d, level in enumerate(self.levels[1:], 1):
-            parents = rows[self.levels[d - 1]]
-            rows[level] = np.repeat(parents, W, axis=0)
-            rows[level, d - 1] = np.tile(np.arange(W), len(parents))
-        return read_only(rows)
+        closed = self.completion_tokens[: self.n_prefixes]
+        return read_only(np.where(closed == len(self.vocabulary) - 1, -1, closed)[:, :-1])
 
     @cached_property
     def completion_tokens(self) -> Indices:
         """The tokens of each completion, (N, length), -1 after its end."""
-        W, n, rows = len(self.vocabulary) - 1, self.n_prefixes, self.prefixes
-        closed = np.full((n, self.length), -1, dtype=np.intp)
-        closed[:, : self.length - 1] = rows
-        closed[np.arange(n), (rows >= 0).sum(axis=1)] = W
-        last = rows[self.levels[-1]]
-        full = np.column_stack([np.repeat(last, W, axis=0), np.tile(np.arange(W), len(last))])
-        return read_only(np.concatenate([closed, full]))
+        self.must_be_enumerable()
+        return read_only(self.tokens_of(np.arange(self.n_completions)))
+
+    def tokens_of(self, completions: ArrayLike) -> Indices:
+        """The tokens of completions given by number, (..., length), -1 after their end.
+
+        The number of a prefix counts on in base V - 1 from the first of its level.
+
+        Raises:
+            ValueError: a world too large to number.
+        """
+        y, W = np.asarray(completions, dtype=np.intp), len(self.vocabulary) - 1
+        depth = np.searchsorted(self._first, y, side="right") - 1
+        left, rows = y - self._first[depth], np.full((*y.shape, self.length), -1, dtype=np.intp)
+        for t in reversed(range(self.length)):
+            there = t < depth
+            rows[..., t] = np.where(there, left % W, np.where(t == depth, W, -1))
+            left = np.where(there, left // W, left)
+        return rows
+
+    def numbers_of(self, tokens: ArrayLike) -> Indices:
+        """The numbers of completions given by tokens (..., length), -1 after their end, (...).
+
+        Raises:
+            ValueError: a world too large to number.
+        """
+        rows, W = np.asarray(tokens, dtype=np.intp), len(self.vocabulary) - 1
+        number, body = np.zeros(rows.shape[:-1], dtype=np.intp), (rows >= 0) & (rows < W)
+        for t in range(self.length):
+            number = np.where(body[..., t], number * W + rows[..., t], number)
+        return np.asarray(self._first[body.sum(axis=-1)] + number)
+
+    @cached_property
+    def _first(self) -> Indices:
+        """The first completion with 0, 1, ..., length tokens before the end."""
+        if self.n_completions > LARGEST:
+            raise ValueError(
+                f"the world must have at most {LARGEST:.1e} completions to be numbered; it has"
+                f" {self.n_completions:.1e} (write and score its texts instead)"
+            )
+        return np.array([*(level.start for level in self.levels), self.n_prefixes], dtype=np.intp)
 
     @cached_property
     def lengths(self) -> Indices:
@@ -187,7 +217,11 @@ class TokenWorld:
     @cached_property
     def texts(self) -> tuple[str, ...]:
         """All completions as texts, (N,)."""
-        return tuple(self.text(row[row >= 0]) for row in self.completion_tokens)
+        return self.texts_of(self.completion_tokens)
+
+    def texts_of(self, tokens: Indices) -> tuple[str, ...]:
+        """Completions given by tokens (n, length), -1 after their end, as texts."""
+        return tuple(self.text(row[row >= 0]) for row in tokens)
 
     def completions(self, prompt: str) -> tuple[str, ...]:
         """All answers to a prompt, in the order of every table here."""
@@ -200,33 +234,39 @@ class TokenWorld:
         Raises:
             ValueError: it is none: an unknown token, too long, or without an end.
         """
-        tokens, W = self.tokens(text), len(self.vocabulary) - 1
-        closed = len(tokens) > 0 and tokens[-1] == W
-        body = tokens[:-1] if closed else tokens
-        number = 0
-        for token in body.tolist():
-            number = number * W + token
-        if closed:
-            return self.levels[len(body)].start + number
-        if len(body) < self.length:
+        return int(self.numbers_of(self.answer(text)))
+
+    def answer(self, text: str | Sequence[str], name: str = "completion") -> Indices:
+        """The tokens of a whole answer, (length,), -1 after its end.
+
+        Raises:
+            ValueError: it is none: an unknown token, too long, or without an end.
+        """
+        row, tokens = np.full(self.length, -1, dtype=np.intp), self.tokens(text, name)
+        row[: len(tokens)] = tokens
+        if row[-1] < 0 and len(self.vocabulary) - 1 not in tokens:
             raise ValueError(
-                f"completion must end with {self.end!r} or have {self.length} tokens; it is"
+                f"{name} must end with {self.end!r} or have {self.length} tokens; it is"
                 f" {self.text(tokens)!r}"
             )
-        return self.n_prefixes + number
+        return row
 
     # --- as a decision process --------------------------------------------------------------
 
-    def rewards(self, reward: Reward) -> Array:
+    def rewards(self, reward: Reward, *, runs: bool = False) -> Array:
         """R(x, y) of every prompt and completion, (P, N): of a function (x, y), or such a table.
+
+        With `runs`, a table may be of several runs, (K, P, N).
 
         Raises:
             ValueError: another shape, or an entry that is not finite.
         """
-        shape = (len(self.prompts), self.n_completions)
+        shape: tuple[int, ...] = (len(self.prompts), self.n_completions)
         self.must_be_enumerable()
         if callable(reward):
             reward = [[float(reward(x, y)) for y in self.texts] for x in self.prompts]
+        elif runs and np.ndim(reward) == 3:
+            shape = (len(np.asarray(reward)), *shape)
         return table(reward, "reward", shape)
 
     def mdp(self, reward: Reward, gamma: float = 1.0) -> MDP:

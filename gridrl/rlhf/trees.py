@@ -1,8 +1,10 @@
 """Which row of logits serves which place in the tree of answers, and sums over the whole tree.
 
-A context is all that was written, or the last n tokens. Numbers along answers are added up level by
-level, and weights of answers flow back the same way: all exact quantities of the chapter are made
-of these two, and the gradient of log pi(y|x) is the second.
+A context is all that was written, or the last n tokens. Either way the next row follows from the
+row and the token written there, so that answers can be followed in worlds of any size. Where all
+answers can be listed, numbers along them are added up level by level, and weights of answers flow
+back the same way: all exact quantities of the chapter are made of these two, and the gradient of
+log pi(y|x) is the second.
 
 Symbols: P prompts, n prefixes, V tokens, N completions of a prompt; before each a leading axis of
 runs may stand.
@@ -15,11 +17,14 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
 
 from gridrl.rlhf.tokens import TokenWorld
 from gridrl.tables import Array, Indices, read_only
+
+LARGEST = 50_000_000  # logits of a model
 
 
 def words_of(world: TokenWorld) -> tuple[str, ...]:
@@ -29,39 +34,56 @@ def words_of(world: TokenWorld) -> tuple[str, ...]:
 
 
 def n_contexts(world: TokenWorld, context: str | int) -> int:
-    """How many rows of logits there are."""
+    """How many rows of logits there are.
+
+    Raises:
+        ValueError: too many.
+    """
     if context == "prefix":
         world.must_be_enumerable()
         return len(world.prompts) * world.n_prefixes
-    return int((len(words_of(world)) + 1) ** int(context))
+    rows, V = (len(words_of(world)) + 1) ** int(context), len(world.vocabulary)
+    if rows * V > LARGEST:
+        raise ValueError(
+            f"context must leave at most {LARGEST:,} logits; {context} tokens leave {rows * V:,}"
+        )
+    return rows
 
 
-def context_rows(
-    world: TokenWorld, context: str | int, prompts: Indices, begun: Indices
-) -> Indices:
-    """The row of logits after each prompt (B,) and what was written, (B, length) padded with -1."""
+def first_rows(world: TokenWorld, context: str | int) -> Indices:
+    """The row of logits where the answer to each prompt begins, (P,)."""
     if context == "prefix":
-        W, number = len(world.vocabulary) - 1, np.zeros(len(prompts), dtype=np.intp)
-        lengths = (begun >= 0).sum(axis=1)
-        for t in range(world.length - 1):
-            there = t < lengths
-            number[there] = number[there] * W + begun[there, t]
-        starts = np.array([level.start for level in world.levels])
-        return prompts * world.n_prefixes + starts[np.minimum(lengths, world.length - 1)] + number
-    return _last(world, int(context), prompts, begun)
+        return np.arange(len(world.prompts)) * world.n_prefixes
+    number = {word: i for i, word in enumerate(words_of(world))}
+    rows = np.zeros(len(world.prompts), dtype=np.intp)
+    for x, prompt in enumerate(world.prompts):
+        for word in _spelt(world, prompt):
+            rows[x] = onward(world, context, rows[x], number[word])
+    return rows
 
 
-def _last(world: TokenWorld, n: int, prompts: Indices, begun: Indices) -> Indices:
-    """The last n words of prompt and text as a number in base words + 1; 0 stands for nothing."""
-    words = {word: i + 1 for i, word in enumerate(words_of(world))}
-    rows, lengths = np.zeros(len(prompts), dtype=np.intp), (begun >= 0).sum(axis=1)
-    asked = np.zeros((len(world.prompts), n), dtype=np.intp)
-    for k, prompt in enumerate(world.prompts):
-        spelt = [words[word] for word in _spelt(world, prompt)][-n:] if n else []
-        asked[k, n - len(spelt) :] = spelt
-    line = np.concatenate([asked[prompts], begun + 1], axis=1)
-    for k in range(n):
-        rows = rows * (len(words) + 1) + line[np.arange(len(rows)), lengths + k]
+def onward(world: TokenWorld, context: str | int, rows: ArrayLike, tokens: ArrayLike) -> Indices:
+    """The row after each of `rows` and what was written there; any after the end of an answer.
+
+    Prefix i has the children 1 + i W + token. The last n words are a number in base words + 1, in
+    which 0 stands for nothing: the new word comes in, the oldest goes out.
+    """
+    now, written = np.asarray(rows, dtype=np.intp), np.asarray(tokens, dtype=np.intp)
+    if context == "prefix":
+        n, W = world.n_prefixes, len(world.vocabulary) - 1
+        return np.asarray(now - now % n + (1 + now % n * W + written) % n)
+    base = len(words_of(world)) + 1
+    return np.asarray((now * base + written + 1) % base ** int(context))
+
+
+def rows_along(world: TokenWorld, context: str | int, x: ArrayLike, tokens: ArrayLike) -> Indices:
+    """The row of logits before each token of answers (..., L) to prompts x (...), (..., L)."""
+    written = np.asarray(tokens, dtype=np.intp)
+    rows = np.zeros(written.shape, dtype=np.intp)
+    now = np.broadcast_to(first_rows(world, context)[np.asarray(x)], written.shape[:-1])
+    for t in range(written.shape[-1]):
+        rows[..., t] = now
+        now = onward(world, context, now, written[..., t])
     return rows
 
 
@@ -70,13 +92,6 @@ def _spelt(world: TokenWorld, prompt: str) -> list[str]:
     if " " in prompt or world.separator:
         return prompt.split()
     return list(prompt)
-
-
-def begun_before(world: TokenWorld, tokens: Indices) -> Indices:
-    """What was written before each of the tokens, (k, length) padded with -1."""
-    line = np.full(world.length, -1, dtype=np.intp)
-    line[: len(tokens)] = tokens
-    return np.where(np.arange(world.length) < np.arange(len(tokens))[:, None], line, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +110,13 @@ class Completions:
     def contexts(self) -> Indices:
         """The row of logits of each prompt and prefix, (P, n)."""
         self.world.must_be_enumerable()
-        P, n = len(self.world.prompts), self.world.n_prefixes
-        begun = np.full((n, self.world.length), -1, dtype=np.intp)
-        begun[:, : self.world.length - 1] = self.world.prefixes
-        asked = np.repeat(np.arange(P), n)
-        rows = context_rows(self.world, self.context, asked, np.tile(begun, (P, 1)))
-        return read_only(rows.reshape(P, n))
+        P, W, levels = len(self.world.prompts), len(self.world.vocabulary) - 1, self.world.levels
+        rows = np.zeros((P, self.world.n_prefixes), dtype=np.intp)
+        rows[:, 0] = first_rows(self.world, self.context)
+        for above, below in pairwise(levels):
+            grown = onward(self.world, self.context, rows[:, above, None], np.arange(W))
+            rows[:, below] = grown.reshape(P, -1)
+        return read_only(rows)
 
     def log_probs(self, logits: Array) -> Array:
         """log pi(y|x), (..., P, N), of logits (..., contexts, V)."""
