@@ -20,6 +20,7 @@ from gridrl.learning.outside import SampledProcess, Tables, Trial, World
 from gridrl.processes.decision import an_mdp
 from gridrl.processes.structure import reachable
 from gridrl.processes.transitions import average_over_actions
+from gridrl.streams import seeds
 from gridrl.tables import Array, Indices, draw, number, whole
 
 Rate = float | Callable[[Any], Any]
@@ -60,10 +61,10 @@ class Lockstep:
         self.mdp = mdp if isinstance(mdp, SampledProcess) else an_mdp(mdp)
         self.steps = _time_limit(mdp, steps, policy)
         self.squeezed, K = runs is None, whole(1 if runs is None else runs, "runs", least=1)
-        seeds = _seeds(rng, K)
-        self.streams = [np.random.default_rng(seed) for seed in seeds]
-        self.asides = [np.random.default_rng(seed.spawn(1)[0]) for seed in seeds if dreams]
-        self.source = _source(mdp, runs, seeds[0])
+        each = seeds(rng, K)
+        self.streams = [np.random.default_rng(seed) for seed in each]
+        self.asides = [np.random.default_rng(seed.spawn(1)[0]) for seed in each if dreams]
+        self.source = _source(mdp, runs, each[0])
         self.numbers = np.empty((K, block, PER_STEP + dreams))
         self.rows = self.numbers.reshape(K * block, -1)
         self.row = block * np.arange(1, K + 1)  # of a run's next uniforms: its block is used up
@@ -200,10 +201,3 @@ def _time_limit(mdp: World, steps: int | None, policy: Array | None) -> int | No
             " over"
         )
     return None
-
-
-def _seeds(rng: int | np.random.Generator | None, K: int) -> list[np.random.SeedSequence]:
-    if isinstance(rng, np.random.Generator):
-        rng = int(rng.integers(2**63))
-    seed = np.random.SeedSequence(None if rng is None else whole(rng, "rng", least=0)).entropy
-    return [np.random.SeedSequence(seed, spawn_key=(k,)) for k in range(K)]

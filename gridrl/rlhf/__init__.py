@@ -1,30 +1,19 @@
 """The agent is a language model: every method of RLHF on a table, beside its exact optimum.
 
 Reading order: `tokens` (a world of tokens), `trees`, `language` (the model), `words` (worlds to
-tell the story in); `pretraining`, `supervised`, `sampling`, `search`, `distillation`; `votes`,
-`choices`, `reward_models`, `reward_measures`; `divergences`, `regularised` (the objective and its
-optimum), `rollouts`, `policy_optimisation`, `proximal`, `group_terms`, `groups`, `laboratory`
-(what an estimator really estimates); `duels`, `direct_losses`, `descent`, `direct`;
-`preference_models`, `games`, `self_play`; `hacking`; `pipeline` (all methods on one world).
+tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`, `search`, `distillation`;
+`votes`, `choices`, `reward_models`, `reward_measures`; `divergences`, `kl_estimators`,
+`regularised` (the objective and its optimum), `rollouts`, `tuning`, `policy_optimisation`,
+`proximal`, `group_terms`, `groups`, `laboratory` (what an estimator really estimates); `duels`,
+`direct_losses`, `descent`, `direct`; `preference_models`, `games`, `self_play`; `hacking`;
+`pipeline` (all methods on one world).
 """
 
 from gridrl.rlhf.choices import pairwise, plackett_luce
 from gridrl.rlhf.direct import displacement, dpo, dpo_without_reference, ipo, kto, margins
 from gridrl.rlhf.direct_losses import dpo_loss, dpo_weight, ipo_loss, kto_loss
 from gridrl.rlhf.distillation import distill, distill_reverse
-from gridrl.rlhf.divergences import (
-    as_reward,
-    forward_kl_gradient,
-    importance_weighted,
-    k1,
-    k2,
-    k3,
-    kl,
-    kl_gradient,
-    loss_gradient,
-    moments,
-    token_loss_gradient,
-)
+from gridrl.rlhf.divergences import kl
 from gridrl.rlhf.games import (
     PreferenceGame,
     bradley_terry_scores,
@@ -68,6 +57,18 @@ from gridrl.rlhf.hacking import (
     rl_law,
     tilted,
 )
+from gridrl.rlhf.kl_estimators import (
+    as_reward,
+    forward_kl_gradient,
+    importance_weighted,
+    k1,
+    k2,
+    k3,
+    kl_gradient,
+    loss_gradient,
+    moments,
+    token_loss_gradient,
+)
 from gridrl.rlhf.laboratory import Expectation, expectation_of
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.pipeline import Row, ask, begin, compare
@@ -85,6 +86,7 @@ from gridrl.rlhf.regularised import (
     soft_values,
     unregularised_optimum,
 )
+from gridrl.rlhf.rejection import rejection_sampling, self_improvement
 from gridrl.rlhf.reward_measures import (
     accuracy_by_gap,
     reward_accuracy,
@@ -99,14 +101,7 @@ from gridrl.rlhf.reward_models import (
     model_features,
     token_counts,
 )
-from gridrl.rlhf.sampling import (
-    BestOfN,
-    best_of_n,
-    rejection_sampling,
-    sample_best_of_n,
-    self_improvement,
-    win_rate,
-)
+from gridrl.rlhf.sampling import BestOfN, best_of_n, sample_best_of_n, win_rate
 from gridrl.rlhf.search import beam_search
 from gridrl.rlhf.self_play import current_policy, mirror_descent, nash_md, past_mixture
 from gridrl.rlhf.supervised import log_likelihood, perplexity, sft, teacher_forcing

@@ -20,6 +20,7 @@ from gridrl.rlhf.direct_losses import kto_loss, kto_slope
 from gridrl.rlhf.divergences import must_share_world
 from gridrl.rlhf.duels import Comparisons, Duels, duels_of, must_be_written
 from gridrl.rlhf.language import LanguageModel
+from gridrl.streams import streams
 from gridrl.tables import Array, number, read_only, restore, whole
 
 Rng = int | np.random.Generator | None
@@ -188,12 +189,3 @@ def _flat(log_probs: Array, log_ref: Array, per: Array) -> Array:
     ref = np.broadcast_to(log_ref, log_probs.shape)
     with np.errstate(invalid="ignore"):  # -inf less -inf, where no vote is
         return np.asarray(((log_probs - ref) * per).ravel())
-
-
-def streams(rng: Rng, K: int) -> list[np.random.Generator]:
-    """A generator a run: that of run k is the same whoever else runs."""
-    if isinstance(rng, np.random.Generator):
-        rng = int(rng.integers(2**63))
-    seed = np.random.SeedSequence(None if rng is None else whole(rng, "rng", least=0)).entropy
-    keys = [np.random.SeedSequence(seed, spawn_key=(k,)) for k in range(K)]
-    return [np.random.default_rng(key) for key in keys]

@@ -1,36 +1,33 @@
-"""KL(p || q) exactly, and what three estimators of it give: as a number, and as a loss.
+"""KL(p || q), exactly: by all answers, or by all tokens.
 
-With y drawn from the policy and r = reference(y) / policy(y): k1 = -log r and k3 = r - 1 - log r
-have the expectation KL(policy || reference), k2 = (log r)^2 / 2 has not. Differentiated as a loss,
-the draws taken as given, they change roles: k1 has the expected gradient 0, k2 that of
-KL(policy || reference), and k3 that of KL(reference || policy).
+    KL(p || q) = sum_y p(y) log(p(y) / q(y)) = sum_c E_p[visits of c] KL(p(.|c) || q(.|c))
 
-An estimator here is any function of (log policy, log reference), elementwise, that is smooth: its
-slope is taken by a complex step, f(z + ih) = f(z) + ih f'(z), which is exact to rounding. So
-`np.real(z)` is a number that the loss is not differentiated through.
+The second is the chain rule; c is what is remembered while writing. Of models of the last tokens
+that is the last m of them, and writing is a walk on a Markov chain with few states however many
+answers there are: the divergence is exact over 10^14 answers as well. (A reward of whole answers
+does not add up along the chain; it is sampled.)
 
-Symbols: lp, lq log-probabilities of answers under the policy p and the reference q, (P, N).
+Symbols: lp, lq log-probabilities of answers under p and q, (P, N); C memories c; P prompts; V
+tokens, the end last; before each table a leading axis of runs may stand.
 
-Reading: Schulman (2020), Approximating KL divergence; Tang & Munos (2025), arXiv:2506.09477.
+Reading: Cover & Thomas (2006), Elements of Information Theory, theorem 2.5.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax, softmax
+from scipy.sparse import csr_array
+from scipy.special import log_softmax
 
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.tables import Array, check_distributions, read_only, restore
+from gridrl.rlhf.trees import first_rows, n_contexts, onward
+from gridrl.tables import Array, check_distributions
 
 Policy = LanguageModel | ArrayLike
-Estimator = Callable[[Any, Any], Any]
-TINY = 1e-30  # the complex step: its square vanishes beside 1
 
 
 def log_probs_of(policy: Policy, name: str = "policy") -> Array:
@@ -50,7 +47,7 @@ def log_probs_of(policy: Policy, name: str = "policy") -> Array:
 def kl(p: Policy, q: Policy) -> Any:
     """KL(p || q) = sum_y p(y) log(p(y) / q(y)), in nats, along the last axis.
 
-    Of two models: of each prompt, (P,); of two tables (..., N): (...).
+    Of two models: of each prompt, (P,), in worlds of any size; of two tables (..., N): (...).
 
     >>> round(kl([0.5, 0.5], [0.25, 0.75]), 4)
     0.1438
@@ -62,6 +59,8 @@ def kl(p: Policy, q: Policy) -> Any:
     """
     if isinstance(p, LanguageModel) and isinstance(q, LanguageModel):
         must_share_world(p.world, q.world, "q")
+        if not p.world.enumerable:
+            return kl_by_tokens(p, q)
     lp, lq = log_probs_of(p, "p"), log_probs_of(q, "q")
     if lp.shape[-1] != lq.shape[-1]:
         raise ValueError(f"q must have {lp.shape[-1]} answers as p has; it has {lq.shape[-1]}")
@@ -109,165 +108,77 @@ def must_cover(reference: LanguageModel, lp: Array) -> None:
         )
 
 
-# --- estimators -----------------------------------------------------------------------------
+# --- token by token -------------------------------------------------------------------------
 
 
-def k1(log_prob_policy: Any, log_prob_reference: Any) -> Any:
-    """k1 = -log r = log p - log q, elementwise: unbiased, and often negative.
+class Tree:
+    """What is remembered while writing, if a model knows all that was written: the prefix."""
 
-    >>> round(float(k1(np.log(0.5), np.log(0.25))), 4)
-    0.6931
-    """
-    return log_prob_policy - log_prob_reference
+    def steps(self, model: LanguageModel, logits: Array) -> Array:
+        """Log pi(token | c), (..., P, C, V), of logits (..., contexts, V) of a model."""
+        return np.asarray(log_softmax(logits, axis=-1)[..., model.tables.contexts, :])
 
-
-def k2(log_prob_policy: Any, log_prob_reference: Any) -> Any:
-    """k2 = (log r)^2 / 2, elementwise: biased, never negative; as a loss, the right gradient.
-
-    >>> round(float(k2(np.log(0.5), np.log(0.25))), 4)
-    0.2402
-    """
-    return (log_prob_policy - log_prob_reference) ** 2 / 2
+    def visits(self, model: LanguageModel, steps: Array) -> Array:
+        """E[how often c is met] in an answer to each prompt, (..., P, C)."""
+        return np.exp(model.tables.reached(steps))
 
 
-def k3(log_prob_policy: Any, log_prob_reference: Any) -> Any:
-    """k3 = r - 1 - log r, elementwise: unbiased, never negative.  [arXiv:2402.03300, eq. 4]
+class Chain:
+    """What is remembered while writing, if models know the last tokens: the last m of them."""
 
-    Its variance is smaller than that of k1 near the reference only: far from it, r has a long tail.
-    And it is too small by the reference's probability of answers that the policy never gives.
+    def __init__(self, world: TokenWorld, m: int) -> None:
+        C, W = n_contexts(world, m), len(world.vocabulary) - 1
+        to = onward(world, m, np.arange(C)[:, None], np.arange(W)).ravel()
+        self.first, self.own = first_rows(world, m), np.arange(C)
+        self.leads = csr_array((np.ones(C * W), (to, np.arange(C * W))), shape=(C, C * W))
 
-    >>> round(float(k3(np.log(0.5), np.log(0.25))), 4)
-    0.1931
-    """
-    log_r = log_prob_reference - log_prob_policy
-    return np.exp(log_r) - 1 - log_r
+    def steps(self, model: LanguageModel, logits: Array) -> Array:
+        """Log pi(token | c), (..., 1, C, V), of logits (..., contexts, V) of a model."""
+        rows = self.own % len(model.logits)
+        return np.asarray(log_softmax(logits, axis=-1)[..., None, rows, :])
 
-
-def importance_weighted(estimator: Estimator) -> Estimator:
-    """(p / p_old) k at p_old = p, the ratio differentiated too: mends the gradient of k1 and k3."""
-
-    def weighted(lp: Any, lq: Any) -> Any:
-        return np.exp(lp - np.real(lp)) * estimator(lp, lq)
-
-    return weighted
-
-
-def as_reward(estimator: Estimator) -> Estimator:
-    """k as a number that REINFORCE is charged, not a loss: (p / p_old) k, k not differentiated."""
-
-    def charged(lp: Any, lq: Any) -> Any:
-        return np.exp(lp - np.real(lp)) * estimator(np.real(lp), lq)
-
-    return charged
+    def visits(self, model: LanguageModel, steps: Array) -> Array:
+        """E[how often c is met] in an answer to each prompt, (..., P, C)."""
+        goes, P = np.exp(steps[..., :-1]), len(self.first)
+        now = np.zeros((*steps.shape[:-3], P, len(self.own)))
+        now[..., np.arange(P), self.first] = 1.0
+        total = now.copy()
+        for _ in range(model.world.length - 1):
+            flow = (now[..., None] * goes).reshape(-1, self.leads.shape[1])
+            now = (self.leads @ flow.T).T.reshape(now.shape)
+            total += now
+        return total
 
 
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """What one draw of an estimator gives, exactly, for each prompt.
-
-    Attributes:
-        mean: E_p[k], (P,), in nats.
-        variance: (P,).
-        bias: E_p[k] - KL(p || q), (P,).
-        least: the smallest value it can take, (P,).
-    """
-
-    mean: Array
-    variance: Array
-    bias: Array
-    least: Array
-
-    def __post_init__(self) -> None:
-        for values in (self.mean, self.variance, self.bias, self.least):
-            read_only(values)
-
-    __setstate__ = restore
+def memory_of(model: LanguageModel, other: LanguageModel) -> Tree | Chain:
+    """What the two remember between them."""
+    contexts = (model.context, other.context)
+    if "prefix" in contexts:
+        return Tree()
+    return Chain(model.world, max(int(n) for n in contexts))
 
 
-def moments(estimator: Estimator, policy: Policy, reference: LanguageModel) -> Moments:
-    """Mean, variance and bias of an estimator on one answer of the policy.
+def kl_by_tokens(model: LanguageModel, other: LanguageModel, logits: Array | None = None) -> Array:
+    """KL(model || other) by the chain rule, (..., P), of the model with such logits."""
+    memory, theta = memory_of(model, other), model.logits if logits is None else logits
+    lp, lq = memory.steps(model, theta), memory.steps(other, other.logits)
+    met, each = memory.visits(model, lp), expected(lp, log_ratio(lp, lq))
+    return np.asarray(np.where(met > 0, met * np.where(met > 0, each, 0.0), 0.0).sum(axis=-1))
 
-    >>> from gridrl.rlhf.tokens import TokenWorld
-    >>> world = TokenWorld(["?"], "a", 1)
-    >>> found = moments(k3, [[0.75, 0.25]], LanguageModel(world))
-    >>> found.mean.round(4), abs(found.bias) < 1e-15
-    (array([0.1308]), array([ True]))
+
+def must_cover_tokens(reference: LanguageModel, model: LanguageModel) -> None:
+    """`must_cover` in worlds of any size: which token is it that only the reference never writes.
 
     Raises:
-        ValueError: the reference cannot give an answer of the policy.
+        ValueError: the log-ratio of answers with it is infinite.
     """
-    lp = log_probs_of(policy)
-    must_cover(reference, lp)
-    lq = np.where(np.isneginf(lp), 0.0, reference.log_probs)
-    values = estimator(np.where(np.isneginf(lp), 0.0, lp), lq)
-    mean = expected(lp, values)
-    return Moments(
-        mean=mean,
-        variance=expected(lp, (values - mean[..., None]) ** 2),
-        bias=mean - expected(lp, log_ratio(lp, reference.log_probs)),
-        least=np.where(np.isneginf(lp), np.inf, values).min(axis=-1),
-    )
-
-
-# --- gradients ------------------------------------------------------------------------------
-
-
-def kl_gradient(model: LanguageModel, reference: LanguageModel) -> Array:
-    """Grad KL(p || q) = E_p[(log p - log q) grad log p], the mean over prompts, as the logits."""
-    must_cover(reference, lp := model.log_probs)
-    ratio = np.where(np.isneginf(lp), 0.0, log_ratio(lp, reference.log_probs))
-    return _gradient(model, model.probs * ratio)
-
-
-def forward_kl_gradient(model: LanguageModel, reference: LanguageModel) -> Array:
-    """Grad KL(q || p) = -E_q[grad log p], the mean over prompts, as the logits."""
-    return _gradient(model, -reference.probs)
-
-
-def loss_gradient(estimator: Estimator, model: LanguageModel, reference: LanguageModel) -> Array:
-    """E_p[grad k(y)], the draws y taken as given: what automatic differentiation gives on average.
-
-    The mean over prompts, of the shape of the logits.
-
-    >>> from gridrl.rlhf.tokens import TokenWorld
-    >>> uniform = LanguageModel(TokenWorld(["?"], "a", 1))
-    >>> model = uniform.with_logits([[1.0, 0.0]])
-    >>> loss_gradient(k1, model, uniform)  # no penalty at all
-    array([[0., 0.]])
-    >>> loss_gradient(k2, model, uniform).round(4), kl_gradient(model, uniform).round(4)
-    (array([[ 0.1966, -0.1966]]), array([[ 0.1966, -0.1966]]))
-
-    Raises:
-        ValueError: the reference cannot give an answer of the policy.
-    """
-    must_cover(reference, lp := model.log_probs)
-    return _gradient(model, model.probs * _slope(estimator, lp, reference.log_probs))
-
-
-def token_loss_gradient(
-    estimator: Estimator, model: LanguageModel, reference: LanguageModel
-) -> Array:
-    """E_p[sum_t grad k(token t)]: the estimator on each token, as is usual in training.
-
-    Even with k2 it is not grad KL of the answers: each token answers for its own ratio, not for the
-    prefixes it leads to.
-    """
-    must_cover(reference, model.log_probs)
-    lp, lq = (log_softmax(m.logits, axis=-1)[m.tables.contexts] for m in (model, reference))
-    reached = np.exp(model.tables.reached(lp))[..., None] * np.exp(lp)
-    weights = reached * np.where(reached > 0, _slope(estimator, lp, lq), 0.0) / len(lp)
-    pi = softmax(model.logits, axis=-1)[model.tables.contexts]
-    steps = weights - weights.sum(axis=-1, keepdims=True) * pi
-    return model.tables.gather(steps, model.logits.shape)
-
-
-def _slope(estimator: Estimator, lp: Array, lq: Array) -> Array:
-    """dk / d log p by a complex step; 0 where the policy never goes."""
-    never = np.isneginf(lp)
-    z = np.where(never, 0.0, lp) + 1j * TINY
-    slopes = np.imag(estimator(z, np.where(never | np.isneginf(lq), 0.0, lq))) / TINY
-    return np.where(never, 0.0, slopes)
-
-
-def _gradient(model: LanguageModel, weights: Array) -> Array:
-    return model.tables.gradient(model.logits, weights / len(weights))
+    memory = memory_of(model, reference)
+    lp, lq = memory.steps(model, model.logits), memory.steps(reference, reference.logits)
+    outside = (memory.visits(model, lp) > 0)[..., None] & np.isneginf(lq) & ~np.isneginf(lp)
+    if outside.any():
+        x, _, token = (int(i) for i in np.argwhere(outside)[0])
+        world = reference.world
+        raise ValueError(
+            f"reference must not give probability 0 to an answer of the policy; it does to"
+            f" {world.vocabulary[token]!r} in an answer to prompt {world.prompts[x]!r}"
+        )

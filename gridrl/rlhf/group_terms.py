@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from gridrl.rlhf import divergences
-from gridrl.rlhf.divergences import k3
+from gridrl.rlhf.kl_estimators import Estimator, k3
 from gridrl.tables import TIE, Array, Mask, number, table, whole
 
 Baseline = Callable[[Array, Mask], Array]
@@ -138,7 +137,7 @@ class GRPOTerms:
     baseline: Baseline = group_mean
     scale: Scale | None = group_std
     length: Share = per_token
-    penalty: divergences.Estimator | None = k3
+    penalty: Estimator | None = k3
     anchor: Anchor = to_reference
     epsilon: float = 0.2
 

@@ -21,13 +21,14 @@ from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Rate, rate
-from gridrl.rlhf import divergences
+from gridrl.rlhf import kl_estimators
 from gridrl.rlhf.group_terms import GRPOTerms, group_advantages, leave_one_out
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import Estimator, policy_gradient
 from gridrl.rlhf.proximal import held_back, surrogate_slope
-from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, Tuned, batch, one_group, tuned
+from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, batch, one_group
 from gridrl.rlhf.tokens import Reward
+from gridrl.rlhf.tuning import Tuned, tuned
 from gridrl.tables import Array, number, table, whole
 
 Credit = Callable[[Array], Array]
@@ -174,7 +175,7 @@ def group_gradient(
     before = (model if old is None else old).logits[None]
 
     def estimate(x: int, y: ArrayLike) -> Array:
-        draws, theta = task.paths.draws(*one_group(model.world, x, y)), model.logits[None]
+        draws, theta = one_group(model, x, y), model.logits[None]
         A = _advantages(task, draws, steps, plan)
         weight = _weights(task, draws, theta, draws.log_probs(before), A, beta, plan)
         return draws.gradient(theta, weight)[0]
@@ -206,10 +207,10 @@ def _advantages(
 ) -> Array:
     """Of each token, (K, B, G, L)."""
     if steps is None:
-        r = task.R[draws.x[:, None], draws.y]
+        r = task.paid(draws)
         A = group_advantages(r, baseline=plan.baseline, scale=plan.scale)
         return np.broadcast_to(A[..., None], draws.alive.shape)
-    r, credit = steps[0][draws.x[:, None, None], draws.places, draws.tokens], steps[1]
+    r, credit = steps[0].reshape(-1, steps[0].shape[-1])[draws.places, draws.tokens], steps[1]
     by_time, there = np.swapaxes(r, -1, -2), np.swapaxes(draws.alive, -1, -2)
     A = group_advantages(by_time, there, baseline=plan.baseline, scale=plan.scale)
     return np.where(draws.alive, credit(np.swapaxes(A, -1, -2)), 0.0)
@@ -227,6 +228,6 @@ def _weights(
     return plan.length(draws.lengths.astype(np.float64))[..., None] * slopes
 
 
-def _slope(penalty: divergences.Estimator, lp: Array, target: Array) -> Array:
+def _slope(penalty: kl_estimators.Estimator, lp: Array, target: Array) -> Array:
     """d penalty / d log pi, by a complex step."""
-    return np.asarray(np.imag(penalty(lp + 1j * divergences.TINY, target)) / divergences.TINY)
+    return np.asarray(np.imag(penalty(lp + 1j * kl_estimators.TINY, target)) / kl_estimators.TINY)

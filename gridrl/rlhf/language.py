@@ -10,6 +10,7 @@ completions of a prompt. A leading axis of runs is understood wherever tables ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -160,8 +161,7 @@ class LanguageModel:
         x = indices(prompts, "prompts", len(self.world.prompts))
         heat, chance = number(temperature, "temperature", 0), generator(rng)
         uniform = chance.random((self.world.length, len(x))).T
-        first = first_rows(self.world, self.context)[x]
-        return write(self, _next_tokens(self.logits, heat), first, uniform)
+        return write(self, _next_tokens(self.logits, heat)[None], x, uniform[None])[0]
 
     def __repr__(self) -> str:
         what = "all that was written" if self.context == "prefix" else f"last {self.context} tokens"
@@ -176,22 +176,42 @@ def _next_tokens(logits: Array, temperature: float) -> Array:
     return softmax(logits / temperature, axis=-1)
 
 
-def write(model: LanguageModel, chances: Array, rows: Indices, uniform: Array) -> Indices:
-    """Write answers token by token, (B, length), -1 after the end, from uniforms (B, length).
+def write(model: LanguageModel, chances: Array, x: Indices, uniform: Array) -> Indices:
+    """Answers of K models of a kind, token by token, (K, B, length), -1 after the end.
 
     Args:
-        model: whose contexts they are.
-        chances: of the next token, (C, V): of the model's contexts, or of several models' (runs),
-            one after the other.
-        rows: where each answer begins, a row of `chances`, (B,).
-        uniform: (B, length).
+        model: whose world and contexts they share.
+        chances: pi(token | context) of each, (K, contexts, V).
+        x: prompts, (B,).
+        uniform: what each token is drawn with, (K, B, length).
     """
-    world, C, end = model.world, len(model.logits), len(model.world.vocabulary) - 1
-    written = np.full(uniform.shape, -1, dtype=np.intp)
-    going, run, now = np.arange(len(rows)), rows // C * C, rows % C
+    world, (K, C, V) = model.world, chances.shape
+    flat, drawn = chances.reshape(K * C, V), uniform.reshape(-1, world.length)
+    run, now = np.repeat(np.arange(K) * C, len(x)), np.tile(first_rows(world, model.context)[x], K)
+    written, going = np.full(drawn.shape, -1, dtype=np.intp), np.arange(len(drawn))
     for t in range(world.length):
-        token = draw(chances[(run + now)[going]], uniform[going, t])
+        token = draw(flat[run[going] + now[going]], drawn[going, t])
         written[going, t] = token
         now[going] = onward(world, model.context, now[going], token)
-        going = going[token != end]
-    return written
+        going = going[token < V - 1]
+    return written.reshape(K, len(x), -1)
+
+
+def scores(
+    world: TokenWorld, reward: Callable[[str, str], float], x: Indices, answers: Indices
+) -> Array:
+    """What a function of two texts pays for answers (..., length) to prompts x, (n,).
+
+    Each is asked for once.
+
+    Raises:
+        ValueError: it is not finite for one of them, which is named.
+    """
+    rows = np.column_stack([x, answers.reshape(len(x), -1)])
+    once, place = np.unique(rows, axis=0, return_inverse=True)
+    texts = [(world.prompts[row[0]], world.text(row[1:][row[1:] >= 0])) for row in once]
+    values = np.array([float(reward(*text)) for text in texts])
+    if not np.isfinite(values).all():
+        prompt, answer = texts[int(np.isfinite(values).argmin())]
+        raise ValueError(f"reward must be finite; it is not for {answer!r} to prompt {prompt!r}")
+    return np.asarray(values[place.ravel()])

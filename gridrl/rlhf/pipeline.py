@@ -29,8 +29,9 @@ from gridrl.rlhf.preference_models import fit_bilinear_preferences
 from gridrl.rlhf.pretraining import pretrain
 from gridrl.rlhf.proximal import PPOPlan, ppo
 from gridrl.rlhf.regularised import objective, optimality_gap, regularised_optimum
+from gridrl.rlhf.rejection import rejection_sampling
 from gridrl.rlhf.reward_models import fit_reward_model, model_features, token_counts
-from gridrl.rlhf.sampling import best_of_n, rejection_sampling, win_rate
+from gridrl.rlhf.sampling import best_of_n, win_rate
 from gridrl.rlhf.self_play import nash_md
 from gridrl.rlhf.supervised import sft
 from gridrl.rlhf.votes import Pairs, label_pairs

@@ -28,8 +28,9 @@ from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Rate, rate
 from gridrl.rlhf.group_terms import Baseline, leave_one_out
 from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, Tuned, batch, one_group, tuned
+from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, batch, one_group
 from gridrl.rlhf.tokens import Reward
+from gridrl.rlhf.tuning import Tuned, tuned
 from gridrl.tables import Array, number, read_only, restore, whole
 
 Estimator = Callable[[int, ArrayLike], Array]
@@ -95,7 +96,7 @@ def sampled_gradient(
     task, beta = Task.of(model, reward, reference), number(beta, "beta", 0)
 
     def estimate(x: int, y: ArrayLike) -> Array:
-        draws = task.paths.draws(*one_group(model.world, x, y))
+        draws = one_group(model, x, y)
         return _sampled(task, model.logits[None], draws, beta, baseline)[0]
 
     return estimate
@@ -164,6 +165,6 @@ def _exact(task: Task, theta: Array, beta: float) -> Array:
 def _sampled(task: Task, theta: Array, draws: Draws, beta: float, baseline: Baseline) -> Array:
     """Its estimate from a batch, (K, contexts, V)."""
     log_ratios = draws.log_probs(theta) - task.log_reference(draws)
-    returns = task.R[draws.x[:, None], draws.y] - beta * log_ratios.sum(axis=-1)
+    returns = task.paid(draws) - beta * log_ratios.sum(axis=-1)
     A = returns - baseline(returns, np.ones(returns.shape, dtype=bool))
     return draws.gradient(theta, A[..., None])

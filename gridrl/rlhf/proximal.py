@@ -4,8 +4,8 @@ Token t is paid -beta log(pi_old / p_ref), the last one R as well: without disco
 to Rhat = R - beta log(p / p_ref) of the answer. At the optimum what is to come is the value of the
 prefix whatever is written, so that advantages have no noise there, and PPO arrives exactly.
 
-Symbols: rho the ratio pi / pi_old of a token; A its advantage; V (K, P, n) the value of a prefix,
-in reward units; arrays of tokens are (K, B, G, L), as in `rollouts`.
+Symbols: rho the ratio pi / pi_old of a token; A its advantage; V (K, states) the value of what was
+written, in reward units; arrays of tokens are (K, B, G, L), as in `rollouts`.
 
 Reading: lectures 002 and 004; Ziegler et al. (2019), arXiv:1909.08593; Ouyang et al. (2022),
 arXiv:2203.02155; Schulman et al. (2017), arXiv:1707.06347.
@@ -24,9 +24,10 @@ from gridrl.learning.lockstep import Rate, rate
 from gridrl.learning.proximal import clipped_surrogate_gradient
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import Estimator
-from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, Tuned, batch, one_group, tuned
+from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, batch, one_group
 from gridrl.rlhf.tokens import Reward
-from gridrl.tables import Array, number, whole
+from gridrl.rlhf.tuning import Tuned, tuned
+from gridrl.tables import Array, Indices, number, whole
 
 Control = Callable[[Array, Array], Array]
 
@@ -99,8 +100,9 @@ def ppo(
 ) -> Iterator[Tuned]:
     """Ascend E[sum_t min(rho A, clip(rho, 1 - epsilon, 1 + epsilon) A)].  [arXiv:1707.06347, eq. 7]
 
-    Values are a table over prompts and prefixes, 0 at first; A is generalised advantage estimation.
-    With one epoch it is a step along the policy gradient. Lecture 002 writes R at every t, and
+    Values are a table over prompts and prefixes (over the policy's contexts, where there are too
+    many to list), 0 at first; A is generalised advantage estimation. With one epoch it is a step
+    along the policy gradient. Lecture 002 writes R at every t, and
     neither min nor clip, which are those of lecture 004.
 
     Args:
@@ -126,7 +128,7 @@ def ppo(
     task, plan = Task.of(model, reward, reference), plan or PPOPlan()
     theta, step_size = task.first(runs), rate(alpha, "alpha", np.inf)
     beta_now = np.full(len(theta), number(beta, "beta", 0))
-    chance, V = Chance(rng, len(theta)), np.zeros((len(theta), len(task.R), model.world.n_prefixes))
+    chance, V = Chance(rng, len(theta)), np.zeros((len(theta), _states(model)))
     for update in range(1, whole(updates, "updates", least=1) + 1):
         draws = batch(task, theta, plan.samples, chance)
         old, charged = draws.log_probs(theta), beta_now
@@ -160,10 +162,11 @@ def ppo_gradient(
     """
     task, beta = Task.of(model, reward, reference), number(beta, "beta", 0)
     before = model if old is None else old
-    V = np.broadcast_to(values, (1, *task.model.tables.contexts.shape))
+    shape = (len(model.world.prompts), model.world.n_prefixes)
+    V = np.broadcast_to(values, shape).reshape(1, -1)
 
     def estimate(x: int, y: ArrayLike) -> Array:
-        draws = task.paths.draws(*one_group(model.world, x, y))
+        draws = one_group(model, x, y)
         lp = draws.log_probs(before.logits[None])
         A = _advantages(task, draws, lp - task.log_reference(draws), np.array([beta]), V, 1.0)
         theta = model.logits[None]
@@ -176,7 +179,7 @@ def _advantages(
     task: Task, draws: Draws, log_ratios: Array, beta: Array, V: Array, lambda_: float
 ) -> Array:
     """A_t = delta_t + lambda A_{t+1}, delta_t = r_t + V_{t+1} - V_t, (K, B, G, L)."""
-    paid = task.R[draws.x[:, None], draws.y][..., None]
+    paid = task.paid(draws)[..., None]
     r = np.where(draws.last, paid, 0.0) - beta[:, None, None, None] * log_ratios
     now = _values(V, draws)
     ahead = np.concatenate([now[..., 1:], np.zeros((*now.shape[:-1], 1))], axis=-1)
@@ -189,16 +192,26 @@ def _advantages(
 
 
 def _values(V: Array, draws: Draws) -> Array:
-    """The value of the prefix before each token, (K, B, G, L); 0 after the end."""
+    """The value of what was written before each token, (K, B, G, L); 0 after the end."""
     k = np.arange(len(V))[:, None, None, None]
-    return np.where(draws.alive, V[k, draws.x[:, None, None], draws.places], 0.0)
+    return np.where(draws.alive, V[k, _state(draws)], 0.0)
+
+
+def _states(model: LanguageModel) -> int:
+    """How many values there are: of prompts and prefixes, or of contexts."""
+    world = model.world
+    return len(world.prompts) * world.n_prefixes if world.enumerable else len(model.logits)
+
+
+def _state(draws: Draws) -> Indices:
+    """Which value belongs to each token, (K, B, G, L)."""
+    return draws.places if draws.model.world.enumerable else draws.rows
 
 
 def _improved(V: Array, draws: Draws, A: Array, plan: PPOPlan) -> Array:
-    """V moved towards the mean of its targets A + V, once for each epoch, (K, P, n)."""
-    K, P, n = V.shape
-    k, x = np.arange(K)[:, None, None, None], draws.x[:, None, None]
-    at = ((k * P + x) * n + draws.places)[draws.alive]
+    """V moved towards the mean of its targets A + V, once for each epoch, (K, states)."""
+    k = np.arange(len(V))[:, None, None, None]
+    at = (k * V.shape[1] + _state(draws))[draws.alive]
     count = np.bincount(at, minlength=V.size)
     error = np.bincount(at, A[draws.alive], minlength=V.size) / np.maximum(count, 1)
     share = 1 - (1 - plan.alpha_critic) ** plan.epochs

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from gridrl.rlhf.divergences import (
+from gridrl.rlhf.divergences import kl, must_share_world
+from gridrl.rlhf.kl_estimators import (
     Estimator,
     Moments,
     as_reward,
@@ -19,11 +20,9 @@ from gridrl.rlhf.divergences import (
     k1,
     k2,
     k3,
-    kl,
     kl_gradient,
     loss_gradient,
     moments,
-    must_share_world,
     token_loss_gradient,
 )
 from gridrl.rlhf.language import LanguageModel

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from gridrl.rlhf.divergences import importance_weighted, k2, k3, kl_gradient, token_loss_gradient
 from gridrl.rlhf.group_terms import (
     GRPOTerms,
     Scale,
@@ -29,6 +28,7 @@ from gridrl.rlhf.groups import (
     rewards_to_come,
     rloo,
 )
+from gridrl.rlhf.kl_estimators import importance_weighted, k2, k3, kl_gradient, token_loss_gradient
 from gridrl.rlhf.laboratory import Expectation, expectation_of
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import gradient_terms, policy_gradient

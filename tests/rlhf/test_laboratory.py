@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridrl.rlhf.divergences import (
+from gridrl.rlhf.divergences import kl
+from gridrl.rlhf.group_terms import Baseline, group_mean, leave_one_out, no_baseline
+from gridrl.rlhf.kl_estimators import (
     as_reward,
     importance_weighted,
     k1,
     k2,
     k3,
-    kl,
     kl_gradient,
     loss_gradient,
 )
-from gridrl.rlhf.group_terms import Baseline, group_mean, leave_one_out, no_baseline
 from gridrl.rlhf.laboratory import Expectation, expectation_of
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import gradient_terms, sampled_gradient

@@ -12,7 +12,7 @@ from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import gradient_terms, policy_gradient, sampled_gradient
 from gridrl.rlhf.proximal import PPOPlan, _advantages, adaptive_kl, ppo, ppo_gradient
 from gridrl.rlhf.regularised import objective, regularised_optimum
-from gridrl.rlhf.rollouts import Task
+from gridrl.rlhf.rollouts import Task, one_group
 from gridrl.rlhf.tokens import TokenWorld
 from gridrl.tables import Array
 
@@ -172,9 +172,9 @@ def test_the_penalty_of_each_token_adds_up_to_that_of_the_answer() -> None:
     policy, reference, R = scene(0)
     task = Task.of(policy, R, reference)
     N = policy.world.n_completions
-    draws = task.paths.draws(np.array([0]), np.arange(N)[None, None])
+    draws = one_group(task.model, 0, np.arange(N))
     ratios = draws.log_probs(policy.logits[None]) - task.log_reference(draws)
-    V = np.zeros((1, 1, policy.world.n_prefixes))
+    V = np.zeros((1, policy.world.n_prefixes))
     A = _advantages(task, draws, ratios, np.array([0.5]), V, 1.0)
     returns = R - 0.5 * (policy.log_probs - reference.log_probs)
     assert A[0, 0, :, 0] == pytest.approx(returns[0], abs=1e-13)

@@ -13,12 +13,11 @@ from scipy.special import rel_entr
 from scipy.stats import chi2
 
 from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.rejection import rejection_sampling, self_improvement
 from gridrl.rlhf.sampling import (
     best_of,
     best_of_n,
-    rejection_sampling,
     sample_best_of_n,
-    self_improvement,
     win_rate,
 )
 from gridrl.rlhf.search import beam_search

@@ -8,7 +8,8 @@ import pytest
 from gridrl.rlhf.distillation import distill
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.pretraining import pretrain, sentence_log_prob
-from gridrl.rlhf.sampling import best_of_n, self_improvement
+from gridrl.rlhf.rejection import self_improvement
+from gridrl.rlhf.sampling import best_of_n
 from gridrl.rlhf.supervised import sft
 from gridrl.rlhf.tokens import TokenWorld
 from gridrl.rlhf.words import (
