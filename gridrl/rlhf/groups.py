@@ -22,11 +22,12 @@ from numpy.typing import ArrayLike
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Rate, rate
 from gridrl.rlhf import kl_estimators
+from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.group_terms import GRPOTerms, group_advantages, leave_one_out
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import Estimator, policy_gradient
 from gridrl.rlhf.proximal import held_back, surrogate_slope
-from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, batch, one_group
+from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group
 from gridrl.rlhf.tokens import Reward
 from gridrl.rlhf.tuning import Tuned, tuned
 from gridrl.tables import Array, number, table, whole
@@ -118,7 +119,7 @@ def grpo(
         old, A = draws.log_probs(theta), _advantages(task, draws, steps, plan)
         for _ in range(epochs):
             weight = _weights(task, draws, theta, old, A, beta, plan)
-            theta = theta + step_size(update) * draws.gradient(theta, weight)
+            theta = theta + step_size(update) * draws.mean_gradient(theta, weight)
         clipped = held_back(draws, draws.log_probs(theta) - old, A, plan.epsilon)
         yield tuned(task, theta, beta, runs, clipped)
 
@@ -178,7 +179,7 @@ def group_gradient(
         draws, theta = one_group(model, x, y), model.logits[None]
         A = _advantages(task, draws, steps, plan)
         weight = _weights(task, draws, theta, draws.log_probs(before), A, beta, plan)
-        return draws.gradient(theta, weight)[0]
+        return draws.mean_gradient(theta, weight)[0]
 
     return estimate
 
@@ -201,7 +202,7 @@ def _task(
 
 def _advantages(
     task: Task,
-    draws: Draws,
+    draws: Answers,
     steps: tuple[Array, Credit] | None,
     plan: GRPOTerms,
 ) -> Array:
@@ -217,7 +218,7 @@ def _advantages(
 
 
 def _weights(
-    task: Task, draws: Draws, theta: Array, old: Array, A: Array, beta: float, plan: GRPOTerms
+    task: Task, draws: Answers, theta: Array, old: Array, A: Array, beta: float, plan: GRPOTerms
 ) -> Array:
     """The objective's derivative with respect to log pi of each token, (K, B, G, L)."""
     lp = draws.log_probs(theta)

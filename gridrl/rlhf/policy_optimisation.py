@@ -26,9 +26,10 @@ from numpy.typing import ArrayLike
 
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Rate, rate
+from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.group_terms import Baseline, leave_one_out
 from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, batch, one_group
+from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group
 from gridrl.rlhf.tokens import Reward
 from gridrl.rlhf.tuning import Tuned, tuned
 from gridrl.tables import Array, number, read_only, restore, whole
@@ -162,9 +163,9 @@ def _exact(task: Task, theta: Array, beta: float) -> Array:
     return task.model.tables.gradient(theta, p * returns / lp.shape[-2])
 
 
-def _sampled(task: Task, theta: Array, draws: Draws, beta: float, baseline: Baseline) -> Array:
+def _sampled(task: Task, theta: Array, draws: Answers, beta: float, baseline: Baseline) -> Array:
     """Its estimate from a batch, (K, contexts, V)."""
     log_ratios = draws.log_probs(theta) - task.log_reference(draws)
     returns = task.paid(draws) - beta * log_ratios.sum(axis=-1)
     A = returns - baseline(returns, np.ones(returns.shape, dtype=bool))
-    return draws.gradient(theta, A[..., None])
+    return draws.mean_gradient(theta, A[..., None])

@@ -22,9 +22,10 @@ from numpy.typing import ArrayLike
 from gridrl.iterates import algorithm
 from gridrl.learning.lockstep import Rate, rate
 from gridrl.learning.proximal import clipped_surrogate_gradient
+from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import Estimator
-from gridrl.rlhf.rollouts import Chance, Draws, Seed, Task, batch, one_group
+from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group
 from gridrl.rlhf.tokens import Reward
 from gridrl.rlhf.tuning import Tuned, tuned
 from gridrl.tables import Array, Indices, number, whole
@@ -137,7 +138,7 @@ def ppo(
         V = _improved(V, draws, A, plan)
         for _ in range(plan.epochs):
             weight = surrogate_slope(draws.log_probs(theta) - old, A, plan.epsilon)
-            theta = theta + step_size(update) * draws.gradient(theta, weight)
+            theta = theta + step_size(update) * draws.mean_gradient(theta, weight)
         if plan.control is not None:
             beta_now = plan.control(charged, log_ratios.sum(axis=-1).mean(axis=(1, 2)))
         clipped = held_back(draws, draws.log_probs(theta) - old, A, plan.epsilon)
@@ -170,13 +171,15 @@ def ppo_gradient(
         lp = draws.log_probs(before.logits[None])
         A = _advantages(task, draws, lp - task.log_reference(draws), np.array([beta]), V, 1.0)
         theta = model.logits[None]
-        return draws.gradient(theta, surrogate_slope(draws.log_probs(theta) - lp, A, epsilon))[0]
+        return draws.mean_gradient(theta, surrogate_slope(draws.log_probs(theta) - lp, A, epsilon))[
+            0
+        ]
 
     return estimate
 
 
 def _advantages(
-    task: Task, draws: Draws, log_ratios: Array, beta: Array, V: Array, lambda_: float
+    task: Task, draws: Answers, log_ratios: Array, beta: Array, V: Array, lambda_: float
 ) -> Array:
     """A_t = delta_t + lambda A_{t+1}, delta_t = r_t + V_{t+1} - V_t, (K, B, G, L)."""
     paid = task.paid(draws)[..., None]
@@ -191,7 +194,7 @@ def _advantages(
     return A
 
 
-def _values(V: Array, draws: Draws) -> Array:
+def _values(V: Array, draws: Answers) -> Array:
     """The value of what was written before each token, (K, B, G, L); 0 after the end."""
     k = np.arange(len(V))[:, None, None, None]
     return np.where(draws.alive, V[k, _state(draws)], 0.0)
@@ -203,12 +206,12 @@ def _states(model: LanguageModel) -> int:
     return len(world.prompts) * world.n_prefixes if world.enumerable else len(model.logits)
 
 
-def _state(draws: Draws) -> Indices:
+def _state(draws: Answers) -> Indices:
     """Which value belongs to each token, (K, B, G, L)."""
     return draws.places if draws.model.world.enumerable else draws.rows
 
 
-def _improved(V: Array, draws: Draws, A: Array, plan: PPOPlan) -> Array:
+def _improved(V: Array, draws: Answers, A: Array, plan: PPOPlan) -> Array:
     """V moved towards the mean of its targets A + V, once for each epoch, (K, states)."""
     k = np.arange(len(V))[:, None, None, None]
     at = (k * V.shape[1] + _state(draws))[draws.alive]
@@ -224,7 +227,7 @@ def surrogate_slope(log_rho: Array, A: Array, epsilon: float) -> Array:
     return rho * clipped_surrogate_gradient(rho, A, epsilon)
 
 
-def held_back(draws: Draws, log_rho: Array, A: Array, epsilon: float) -> Array:
+def held_back(draws: Answers, log_rho: Array, A: Array, epsilon: float) -> Array:
     """The share of the tokens where clipping bites, (K,)."""
     bites = draws.alive & (A != 0) & (surrogate_slope(log_rho, A, epsilon) == 0)
     return bites.sum(axis=(1, 2, 3)) / draws.alive.sum(axis=(1, 2, 3))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import rel_entr, softmax
@@ -114,15 +114,18 @@ def rejection_sampling(
         ValueError: n, rounds, samples or runs below 1; infinitely many samples, or a table of
             rewards, where there are too many answers to list.
     """
-    world, listed = model.world, model.world.enumerable or not callable(reward) or samples is None
-    paid = world.rewards(reward) if listed else reward
-    winners = _drawn if listed else _written
+    world, paid = model.world, reward
     whole(n, "n", least=1)
+    if callable(reward) and samples is not None and not world.enumerable:
+        winners = partial(_written, model, reward, n, whole(samples, "samples", least=1))
+    else:
+        paid = world.rewards(reward)
+        winners = partial(_drawn, model, paid, n, samples)
     chances = streams(rng, whole(1 if runs is None else runs, "runs", least=1))
     theta = first = np.repeat(model.logits[None], len(chances), axis=0)
     seen = np.zeros_like(theta)
     for _ in range(whole(rounds, "rounds", least=1)):
-        found = winners(model, paid, theta if online else first, n, samples, chances)
+        found = winners(theta if online else first, chances)
         seen = found if online else seen + found
         theta = logits_of(theta, seen)
         yield Rejection(model, paid, read_only(theta[0] if runs is None else theta))
@@ -162,7 +165,7 @@ def self_improvement(
 
 
 def _drawn(
-    model: LanguageModel, R: Array, theta: Array, n: int, samples: int | None, chances: Streams
+    model: LanguageModel, R: Array, n: int, samples: int | None, theta: Array, chances: Streams
 ) -> Array:
     """The tokens of the winners, (K, contexts, V): the best of n is drawn from its distribution."""
     winners = best_of(np.exp(model.tables.log_probs(theta)), R, n)
@@ -175,14 +178,14 @@ def _drawn(
 def _written(
     model: LanguageModel,
     reward: Callable[[str, str], float],
-    theta: Array,
     n: int,
     samples: int,
+    theta: Array,
     chances: Streams,
 ) -> Array:
     """The same where answers cannot be listed: n are written for each winner."""
     world, (K, C, V) = model.world, theta.shape
-    x = np.repeat(np.arange(len(world.prompts)), whole(samples, "samples", least=1) * n)
+    x = np.repeat(np.arange(len(world.prompts)), samples * n)
     uniform = np.array([chance.random((len(x), world.length)) for chance in chances])
     answers = write(model, softmax(theta, axis=-1), x, uniform)
     values = scores(world, reward, np.tile(x, K), answers.reshape(-1, world.length))
