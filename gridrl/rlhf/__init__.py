@@ -2,7 +2,7 @@
 
 Reading order: `tokens` (a world of tokens), `trees`, `language` (the model), `words` (worlds to
 tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`, `search`, `distillation`;
-`votes`, `choices`, `reward_models`, `reward_measures`; `divergences`, `kl_estimators`,
+`votes`, `labelling`, `choices`, `reward_models`, `reward_measures`; `divergences`, `kl_estimators`,
 `regularised` (the objective and its optimum), `rollouts`, `tuning`, `policy_optimisation`,
 `proximal`, `group_terms`, `groups`, `laboratory` (what an estimator really estimates); `duels`,
 `direct_losses`, `descent`, `direct`; `preference_models`, `games`, `self_play`; `hacking`;
@@ -16,6 +16,7 @@ from gridrl.rlhf.distillation import distill, distill_reverse
 from gridrl.rlhf.divergences import kl
 from gridrl.rlhf.games import (
     PreferenceGame,
+    borda,
     bradley_terry_scores,
     exploitability,
     preference_game,
@@ -69,6 +70,7 @@ from gridrl.rlhf.kl_estimators import (
     moments,
     token_loss_gradient,
 )
+from gridrl.rlhf.labelling import all_pairs, label_pairs, label_rankings
 from gridrl.rlhf.laboratory import Expectation, expectation_of
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.pipeline import Row, ask, begin, compare
@@ -95,7 +97,6 @@ from gridrl.rlhf.reward_measures import (
 )
 from gridrl.rlhf.reward_models import (
     RewardModel,
-    borda,
     centred,
     fit_reward_model,
     model_features,
@@ -106,7 +107,7 @@ from gridrl.rlhf.search import beam_search
 from gridrl.rlhf.self_play import current_policy, mirror_descent, nash_md, past_mixture
 from gridrl.rlhf.supervised import log_likelihood, perplexity, sft, teacher_forcing
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, Rankings, all_pairs, label_pairs, label_rankings
+from gridrl.rlhf.votes import Pairs, Rankings
 from gridrl.rlhf.words import (
     Story,
     cat_hat_world,

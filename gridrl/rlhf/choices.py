@@ -8,7 +8,7 @@ left. P(y of the set S) = exp(r(x,y)) / sum_S exp(r(x,.)), so that one loss serv
 convex in r. It says nothing of a constant added to all answers that votes connect, and it has no
 minimum where some of them never lost to others.
 
-Symbols: r (C,) rewards of the cells, C = P N, cell x N + y; w (m,) weights of m choices; p (m, K)
+Symbols: r (C,) rewards of the C answers that stand in a vote; w (m,) weights of m choices; p (m, K)
 chances in sets of K; F (C, d) features, r = F theta.
 
 Reading: Ford (1957), Amer. Math. Monthly 64; Hunter (2004), Ann. Statist. 32; Zhu, Jiao & Jordan
@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,13 +34,14 @@ from scipy.special import logsumexp
 from gridrl.errors import NotConverged
 from gridrl.rlhf.divergences import must_share_world
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, Rankings
+from gridrl.rlhf.votes import Pairs, Rankings, pair_shape
 from gridrl.tables import Array, Indices, table
 
 Votes = Pairs | Rankings | ArrayLike
 STEPS = 200  # Newton steps; a dozen are usual
 CLOSE = 1e-9  # a Newton step that small leaves an error of its square
 SMALL = 1e-13  # curvature below it, relative to the largest, is 0
+NOBODY = -1  # fills up a set of fewer than K
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +49,36 @@ class Choices:
     """Votes as choices out of sets.
 
     Attributes:
-        cells: the set of each, the chosen one first, (m, K); C where there are fewer.
+        prompt: of each answer that stands in one, (C,).
+        completion: its number, (C,).
+        cells: the set of each, which of these answers, the chosen one first, (m, K); C where there
+            are fewer.
         weights: (m,), in all one, as the loss counts them.
-        size: C, how many cells there are.
     """
 
+    prompt: Indices
+    completion: Indices
     cells: Indices
     weights: Array
-    size: int
+
+    @classmethod
+    def among(cls, prompt: Indices, completions: Indices, weights: Array) -> Choices:
+        """Of sets of answers (m, K) to a prompt each, (m,), the chosen one first.
+
+        The number of an answer is -1 where a set has fewer.
+        """
+        once, y = np.unique(completions, return_inverse=True)  # large numbers become small ones
+        keys, cells = np.unique(prompt[:, None] * len(once) + y.reshape(completions.shape),
+                                return_inverse=True)  # fmt: skip
+        x, number = keys // len(once), once[keys % len(once)]
+        there = number != NOBODY
+        place = np.where(there, np.cumsum(there) - 1, there.sum())
+        return cls(x[there], number[there], place[cells.reshape(completions.shape)], weights)
+
+    @property
+    def size(self) -> int:
+        """C."""
+        return len(self.prompt)
 
     def loss(self, r: Array) -> float:
         """- sum w log softmax(r over the set)[chosen], in nats."""
@@ -107,52 +132,68 @@ def pairwise(world: TokenWorld, votes: Votes) -> Choices:
     """
     if not isinstance(votes, Pairs | Rankings):
         return _infinite(world, votes)
-    pairs = _votes_of(world, votes)
-    base = pairs.prompt * world.n_completions
-    both = np.column_stack([base + pairs.chosen, base + pairs.rejected])
-    cells, weights = np.concatenate([both, both[:, ::-1]]), np.append(pairs.mu, 1 - pairs.mu)
+    must_share_world(world, votes.world, "votes")
+    _some(len(votes))
+    pairs = votes.pairs() if isinstance(votes, Rankings) else votes
+    both = np.column_stack([pairs.chosen, pairs.rejected])
+    y, weights = np.concatenate([both, both[:, ::-1]]), np.append(pairs.mu, 1 - pairs.mu)
     some = weights > 0
-    return Choices(cells[some], weights[some] / len(pairs), _cells(world))
+    x = np.tile(pairs.prompt, 2)
+    return Choices.among(x[some], y[some], weights[some] / len(pairs))
 
 
 def plackett_luce(world: TokenWorld, votes: Votes) -> Choices:
     """- sum_k log softmax(r over what is left)[the k-th]: the likelihood of a whole ranking.
 
     More efficient than pairs, if the human ranks so: those of one ranking are not independent. A
-    ranking of two is a pair.
+    ranking of two is a pair. Answers that tie are taken in every order, and the logs averaged.
     """
     if not isinstance(votes, Rankings):
         return pairwise(world, votes)
     must_share_world(world, votes.world, "votes")
-    n, K = votes.completions.shape
-    cells = np.full((n, K - 1, K), _cells(world), dtype=np.intp)
-    order = votes.prompt[:, None] * world.n_completions + votes.completions
-    for k in range(K - 1):
-        cells[:, k, : K - k] = order[:, k:]
-    _some(n)
-    return Choices(cells.reshape(-1, K), np.full(n * (K - 1), 1 / n), _cells(world))
-
-
-def _votes_of(world: TokenWorld, votes: Pairs | Rankings) -> Pairs:
-    must_share_world(world, votes.world, "votes")
     _some(len(votes))
-    return votes.pairs() if isinstance(votes, Rankings) else votes
+    K = votes.completions.shape[1]
+    kinds, kind = np.unique(votes.ranks, axis=0, return_inverse=True)
+    prompts, sets, weights = [], [], []
+    for j, ranks in enumerate(kinds):
+        rows = np.flatnonzero(kind.ravel() == j)
+        for order, weight in _stages(ranks):
+            offered = np.full((len(rows), K), NOBODY)
+            offered[:, : len(order)] = votes.completions[rows][:, order]
+            prompts.append(votes.prompt[rows])
+            sets.append(offered)
+            weights.append(np.full(len(rows), weight / len(votes)))
+    return Choices.among(np.concatenate(prompts), np.concatenate(sets), np.concatenate(weights))
+
+
+def _stages(ranks: Indices) -> list[tuple[list[int], float]]:
+    """What is chosen from what, the chosen place first, and how much of all orders has it so.
+
+    Of m answers that tie, j are left in every set of j equally often, 1 / C(m, j), and each of
+    them is the next equally often, 1 / j.
+    """
+    stages = []
+    for rank in np.unique(ranks):
+        tied, below = np.flatnonzero(ranks == rank).tolist(), np.flatnonzero(ranks > rank).tolist()
+        for j in range(len(tied), 0, -1):
+            if j + len(below) < 2:
+                continue
+            for left in combinations(tied, j):
+                for k in left:
+                    others = [i for i in left if i != k]
+                    stages.append(([k, *others, *below], 1 / (comb(len(tied), j) * j)))
+    return stages
 
 
 def _infinite(world: TokenWorld, votes: ArrayLike) -> Choices:
-    P, N = len(world.prompts), world.n_completions
-    w = table(votes, "votes", (P, N, N))
+    w = table(votes, "votes", pair_shape(world))
     if (negative := w < 0).any():
         at = tuple(int(i) for i in np.argwhere(negative)[0])
         raise ValueError(f"votes{list(at)} must not be negative; it is {w[at]:g}")
-    x, y, other = np.nonzero(w * ~np.eye(N, dtype=bool))
+    x, y, other = np.nonzero(w * ~np.eye(w.shape[1], dtype=bool))
     _some(len(x))
     weights = w[x, y, other]
-    return Choices(np.column_stack([x * N + y, x * N + other]), weights / weights.sum(), P * N)
-
-
-def _cells(world: TokenWorld) -> int:
-    return len(world.prompts) * world.n_completions
+    return Choices.among(x, np.column_stack([y, other]), weights / weights.sum())
 
 
 def _some(n: int) -> None:
@@ -213,7 +254,7 @@ def separable(choices: Choices, F: Array) -> int:
 
 
 def fit_table(choices: Choices, l2: float) -> Array:
-    """Minimise loss + l2/2 |r|^2, (C,); connected answers have the mean 0, others are 0.
+    """Minimise loss + l2/2 |r|^2, (C,); connected answers have the mean 0.
 
     In each group of connected answers one is held, which is what makes the curvature regular.
     """
@@ -237,7 +278,6 @@ def fit_table(choices: Choices, l2: float) -> Array:
 
 def fit_linear(choices: Choices, F: Array, l2: float) -> Array:
     """Minimise loss + l2/2 |theta|^2, (d,), in the weights that choices tell apart."""
-    choices, F = _met(choices, F)
     blank = choices.chances(np.zeros(choices.size))
     Z = _row_space(F.T @ (choices.curvature(blank) @ F))
     G = F @ Z
@@ -250,14 +290,6 @@ def fit_linear(choices: Choices, F: Array, l2: float) -> Array:
 
     z = _newton(lambda z: choices.loss(G @ z) + l2 * float(z @ z) / 2, step, Z.shape[1])
     return np.asarray(Z @ z)
-
-
-def _met(choices: Choices, F: Array) -> tuple[Choices, Array]:
-    """The same choices among the cells that stand in one of them, and these cells' features."""
-    met = np.unique(choices.cells[choices.cells < choices.size])
-    place = np.full(choices.size + 1, len(met))
-    place[met] = np.arange(len(met))
-    return Choices(place[choices.cells], choices.weights, len(met)), F[met]
 
 
 def _newton(loss: Callable[[Array], float], step: Callable[[Array], Array], n: int) -> Array:

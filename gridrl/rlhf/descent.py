@@ -4,7 +4,8 @@ theta <- theta - alpha rule(gradient), where the gradient of the mean loss is
 
     sum_xy (d loss / d h(x,y)) d log pi(y|x) / d theta,    h(x,y) = log pi(y|x) / pi_ref(y|x).
 
-Symbols: K runs in lock-step; P prompts, N answers; theta logits, (K, contexts, V).
+Symbols: K runs in lock-step; C answers that were voted on, all runs' in one line; theta logits,
+(K, contexts, V).
 """
 
 from __future__ import annotations
@@ -14,17 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import rel_entr
 
 from gridrl.rlhf.direct_losses import kto_loss, kto_slope
-from gridrl.rlhf.divergences import must_share_world
+from gridrl.rlhf.divergences import kl_by_tokens, must_share_world
 from gridrl.rlhf.duels import Comparisons, Duels, duels_of, must_be_written
 from gridrl.rlhf.language import LanguageModel
 from gridrl.streams import streams
 from gridrl.tables import Array, number, read_only, restore, whole
 
 Rng = int | np.random.Generator | None
-Pull = Callable[[Duels, Array], tuple[Array, Array]]
+Pull = Callable[[Duels, Array, Array], tuple[Array, Array]]
 Rule = Callable[[Array, Array, Array, int], tuple[Array, Array, Array]]
 
 
@@ -107,11 +107,12 @@ class Start:
     ) -> None:
         self.model, anchor = model, model if reference is None else reference
         must_share_world(model.world, anchor.world, "reference")
-        self.duels = duels_of(comparisons, model.world, runs)
+        self.duels = duels_of(comparisons, model, runs)
         must_be_written(self.duels, anchor, "reference")
         must_be_written(self.duels, model, "model")
-        self.log_ref = anchor.log_probs
-        self.squeezed = runs is None and self.duels.shape[0] == 1
+        self.reference = anchor
+        self.log_ref = self.duels.answers.log_probs_under(anchor).sum(axis=-1)
+        self.squeezed = runs is None and self.duels.runs == 1
         endless = self.duels.endless if likelihood else np.zeros(len(self.duels.weight))
         self.endless = self.duels.summed(endless.astype(np.float64)).astype(np.intp)
 
@@ -134,13 +135,13 @@ class Descent:
 
 def descend(start: Start, pull: Pull, how: Descent, rng: Rng) -> Iterator[Direct]:
     """A snapshot a step; steps shrink evenly, since Adam's do not settle where none does."""
-    model, K = start.model, start.duels.shape[0]
+    model, answers, K = start.model, start.duels.answers, start.duels.runs
     theta = np.repeat(model.logits[None], K, axis=0)
     mean, square, chances = np.zeros(1), np.zeros(1), streams(rng, K)
     for t in range(1, how.iterations + 1):
         duels = start.duels if how.batch is None else start.duels.drawn(chances, how.batch)
-        loss, slope = pull(duels, model.tables.log_probs(theta))
-        gradient = model.tables.gradient(theta, slope)
+        loss, slope = pull(duels, theta, answers.log_probs(theta).sum(axis=-1))
+        gradient = answers.gradient(theta, slope[:, None])
         move, mean, square = how.rule(gradient, mean, square, t)
         theta = theta - how.alpha * (1 - (t - 1) / how.iterations) * move
         k = 0 if start.squeezed else slice(None)
@@ -148,44 +149,35 @@ def descend(start: Start, pull: Pull, how: Descent, rng: Rng) -> Iterator[Direct
 
 
 def on_margins(
-    log_ref: Array,
+    log_ref: Array | float,
     loss: Callable[[Array], Array],
     slope: Callable[[Array], Array],
-    scale: Array | None = None,
+    scale: Array | float = 1.0,
 ) -> Pull:
-    """The mean loss (K,) of margins, and its slope by h, (K, P, N)."""
-    per = np.ones(1) if scale is None else scale
+    """The mean loss (K,) of margins of h times `scale`, and its slope by h, (C,)."""
 
-    def pull(duels: Duels, log_probs: Array) -> tuple[Array, Array]:
-        h = _flat(log_probs, log_ref, per)
+    def pull(duels: Duels, theta: Array, log_probs: Array) -> tuple[Array, Array]:
+        h = (log_probs - log_ref) * scale
         margin = h[duels.winner] - h[duels.loser]
         force = duels.weight * slope(margin)
-        return duels.summed(duels.weight * loss(margin)), duels.pulled(force, -force) * per
+        return duels.summed(duels.weight * loss(margin)), duels.pulled(force, -force) * scale
 
     return pull
 
 
-def on_ratios(log_ref: Array, beta: float, weights: tuple[float, float]) -> Pull:
-    """The mean loss of answers one by one, and its slope by h, (K, P, N)."""
+def on_ratios(start: Start, beta: float, weights: tuple[float, float]) -> Pull:
+    """The mean loss of answers one by one, (K,), and its slope by h, (C,)."""
 
-    def pull(duels: Duels, log_probs: Array) -> tuple[Array, Array]:
-        h = _flat(log_probs, log_ref, np.ones(1))
-        z0 = rel_entr(np.exp(log_probs), np.exp(log_ref)).sum(axis=-1)
+    def pull(duels: Duels, theta: Array, log_probs: Array) -> tuple[Array, Array]:
+        h, answers = log_probs - start.log_ref, duels.answers
+        z0 = kl_by_tokens(start.model, start.reference, theta)[answers.run, answers.x]
         at = {True: duels.winner, False: duels.loser}
         cost, force = {}, {}
         for liked, places in at.items():
-            r, kl = h[places], z0.ravel()[places // duels.shape[2]]
+            r, kl = h[places], z0[places]
             cost[liked] = duels.weight * kto_loss(r, liked, beta, kl=kl, weights=weights)
             force[liked] = duels.weight * kto_slope(r, liked, beta, kl=kl, weights=weights)
-        return duels.summed(cost[True] + cost[False]) / 2, duels.pulled(
-            force[True], force[False]
-        ) / 2
+        pulls = duels.pulled(force[True], force[False])
+        return duels.summed(cost[True] + cost[False]) / 2, pulls / 2
 
     return pull
-
-
-def _flat(log_probs: Array, log_ref: Array, per: Array) -> Array:
-    """h of every run, prompt and answer in one line; 0 where neither is ever written."""
-    ref = np.broadcast_to(log_ref, log_probs.shape)
-    with np.errstate(invalid="ignore"):  # -inf less -inf, where no vote is
-        return np.asarray(((log_probs - ref) * per).ravel())

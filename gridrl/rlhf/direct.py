@@ -27,6 +27,7 @@ from functools import partial
 import numpy as np
 
 from gridrl.iterates import algorithm
+from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.descent import (
     Descent,
     Direct,
@@ -39,7 +40,7 @@ from gridrl.rlhf.descent import (
     on_ratios,
 )
 from gridrl.rlhf.direct_losses import above_0, dpo_loss, dpo_slope, ipo_loss, ipo_slope
-from gridrl.rlhf.divergences import must_cover, must_share_world
+from gridrl.rlhf.divergences import must_cover_tokens, must_share_world
 from gridrl.rlhf.duels import Comparisons, duels_of, must_be_written
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.votes import Pairs
@@ -120,7 +121,7 @@ def dpo_without_reference(
     start = Start(model, comparisons, None, runs, likelihood=True)
     loss, slope = partial(dpo_loss, beta=1.0), partial(dpo_slope, beta=1.0)
     how = Descent(alpha, iterations, batch, rule or adam)
-    yield from descend(start, on_margins(np.zeros(1), loss, slope), how, rng)
+    yield from descend(start, on_margins(0.0, loss, slope), how, rng)
 
 
 @algorithm
@@ -156,7 +157,7 @@ def ipo(
     """
     start = Start(model, comparisons, reference, runs)
     loss, slope = partial(ipo_loss, tau=tau), partial(ipo_slope, tau=above_0(tau, "tau"))
-    scale = 1 / model.world.lengths if length_normalised else np.ones(1)
+    scale = 1 / start.duels.answers.lengths if length_normalised else 1.0
     how = Descent(alpha, iterations, batch, rule or adam)
     yield from descend(start, on_margins(start.log_ref, loss, slope, scale), how, rng)
 
@@ -196,9 +197,9 @@ def kto(
     """
     start = Start(model, comparisons, reference, runs)
     if reference is not None:
-        must_cover(reference, model.log_probs)  # the KL to it is part of the loss
+        must_cover_tokens(reference, model)  # the KL to it is part of the loss
     how = Descent(alpha, iterations, batch, rule or adam)
-    yield from descend(start, on_ratios(start.log_ref, above_0(beta, "beta"), weights), how, rng)
+    yield from descend(start, on_ratios(start, above_0(beta, "beta"), weights), how, rng)
 
 
 # --- what a vote does ---------------------------------------------------------------------------
@@ -210,13 +211,17 @@ def margins(model: LanguageModel, reference: LanguageModel, votes: Pairs) -> Arr
     Raises:
         ValueError: one of the models gives an answer of a vote probability 0.
     """
-    duels = duels_of(votes, model.world, None)
+    must_share_world(model.world, reference.world, "reference")
+    duels = duels_of(votes, model, None)
     for name, asked in (("model", model), ("reference", reference)):
-        must_share_world(model.world, asked.world, name)
         must_be_written(duels, asked, name)
-    x, lp, lq = votes.prompt, model.log_probs, reference.log_probs
-    up, down = lp[x, votes.chosen], lp[x, votes.rejected]
-    return np.asarray(up - down - (lq[x, votes.chosen] - lq[x, votes.rejected]))
+    h = []
+    for y in (votes.chosen, votes.rejected):
+        run = np.zeros(len(votes), dtype=np.intp)
+        shown = Answers(model, run, votes.prompt, model.world.tokens_of(y))
+        steps = shown.log_probs(model.logits[None]) - shown.log_probs_under(reference)
+        h.append(steps.sum(axis=-1))
+    return np.asarray(h[0] - h[1])
 
 
 def displacement(model: LanguageModel, prompt: str, chosen: str, rejected: str) -> float:
@@ -231,8 +236,7 @@ def displacement(model: LanguageModel, prompt: str, chosen: str, rejected: str) 
     -1.0
     """
     world = model.world
-    x, pick = world.prompt(prompt), np.zeros((2, *model.log_probs.shape))
-    for k, answer in enumerate((chosen, rejected)):
-        pick[k, x, world.completion(answer)] = 1.0
-    g, other = model.tables.gradient(np.stack([model.logits] * 2), pick)
+    x, run = np.full(2, world.prompt(prompt)), np.arange(2)
+    both = Answers(model, run, x, np.array([world.answer(y) for y in (chosen, rejected)]))
+    g, other = both.gradient(np.stack([model.logits] * 2), np.ones((2, 1)))
     return float((g * (g - other)).sum())

@@ -1,29 +1,32 @@
 """Votes of many runs side by side, as the learners of `direct` use them.
 
 A duel is a pair of answers with what each won against the other. Duels of all runs stand in one
-array, places of answers are numbers into tables (runs, P, N) laid flat, so that one pass serves
-all runs.
+array, and so do the answers that stand in one of them: one pass serves all runs, in worlds of any
+size.
 
-Symbols: K runs; m duels; P prompts, N answers.
+Symbols: K runs; m duels; C answers that stand in one, each of a run; P prompts, N answers to each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.divergences import must_share_world
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs
+from gridrl.rlhf.votes import Pairs, pair_shape
 from gridrl.tables import Array, Indices, Mask, table, whole
 
 Comparisons = Pairs | ArrayLike | Sequence[Pairs]
+Counted = tuple[Indices, Indices, Indices, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +34,23 @@ class Duels:
     """What pairs of answers won against each other.
 
     Attributes:
-        shape: (K, P, N).
-        winner: place of an answer, (m,).
-        loser: place of the other, (m,).
+        runs: K.
+        answers: those that stand in a duel, (C,).
+        winner: which of them, (m,).
+        loser: which other, (m,).
         weight: how often the one was preferred to the other, (m,); a run's sum to one.
     """
 
-    shape: tuple[int, int, int]
+    runs: int
+    answers: Answers
     winner: Indices
     loser: Indices
     weight: Array
 
-    @property
+    @cached_property
     def run(self) -> Indices:
         """Which run each belongs to, (m,)."""
-        return self.winner // (self.shape[1] * self.shape[2])
+        return self.answers.run[self.winner]
 
     def drawn(self, streams: Sequence[np.random.Generator], batch: int) -> Duels:
         """`batch` duels of each run, drawn with replacement, by the run's own chance."""
@@ -56,82 +61,91 @@ class Duels:
         target = low[:, None] + (high - low)[:, None] * uniform
         k = np.searchsorted(sums, target, side="right")
         k = np.clip(k, ends[:-1, None], ends[1:, None] - 1).ravel()
-        return Duels(self.shape, self.winner[k], self.loser[k], np.full(len(k), 1 / batch))
+        even = np.full(len(k), 1 / batch)
+        return Duels(self.runs, self.answers, self.winner[k], self.loser[k], even)
 
     def summed(self, values: Array) -> Array:
         """Sum values (m,) of each run, (K,)."""
-        return np.asarray(np.bincount(self.run, values, self.shape[0]), dtype=np.float64)
+        return np.asarray(np.bincount(self.run, values, self.runs), dtype=np.float64)
 
     def pulled(self, winners: Array, losers: Array) -> Array:
-        """Add up values (m,) where winners stand and values where losers do, (K, P, N)."""
-        size = int(np.prod(self.shape))
-        total = np.bincount(self.winner, winners, size) + np.bincount(self.loser, losers, size)
-        return np.asarray(total.reshape(self.shape), dtype=np.float64)
+        """Add up values (m,) where winners stand and values where losers do, (C,)."""
+        C = len(self.answers.run)
+        total = np.bincount(self.winner, winners, C) + np.bincount(self.loser, losers, C)
+        return np.asarray(total, dtype=np.float64)
 
     @property
     def endless(self) -> Mask:
-        """Those whose margin Bradley-Terry makes infinite, (m,).
+        """Those whose margin Bradley-Terry makes infinite, (m,), if each answer is free to move.
 
         It is finite only within answers that beat each other in a circle.  [Ford 1957]
         """
-        size = int(np.prod(self.shape))
-        wins = coo_array((np.ones(len(self.winner)), (self.winner, self.loser)), shape=(size, size))
+        shape = (len(self.answers.run),) * 2
+        wins = coo_array((np.ones(len(self.winner)), (self.winner, self.loser)), shape=shape)
         part = connected_components(wins, connection="strong")[1]
         return np.asarray(part[self.winner] != part[self.loser])
 
 
-def duels_of(comparisons: Comparisons, world: TokenWorld, runs: int | None) -> Duels:
+def duels_of(comparisons: Comparisons, model: LanguageModel, runs: int | None) -> Duels:
     """The duels of every run: of its own votes, or of votes that all share.
 
     Raises:
         TypeError, ValueError: no votes, votes of another world, weights that are negative or not
             (P, N, N), another number of runs.
     """
-    world.must_be_enumerable()
+    world = model.world
     if isinstance(comparisons, list | tuple) and any(isinstance(c, Pairs) for c in comparisons):
-        each = [_weights(votes, world, f"comparisons[{k}]") for k, votes in enumerate(comparisons)]
+        each = [counted(votes, world, f"comparisons[{k}]") for k, votes in enumerate(comparisons)]
         if runs is not None and whole(runs, "runs", least=1) != len(each):
             raise ValueError(f"runs must be {len(each)}, one for each votes; it is {runs}")
     else:
-        each = [_weights(comparisons, world, "comparisons")]
+        each = [counted(comparisons, world)]
         each *= whole(1 if runs is None else runs, "runs", least=1)
-    P, N = len(world.prompts), world.n_completions
     run = np.repeat(np.arange(len(each)), [len(weight) for *_, weight in each])
     x, y, other, weight = (np.concatenate(column) for column in zip(*each, strict=True))
-    line = (run * P + x) * N
-    return Duels((len(each), P, N), line + y, line + other, weight)
+    once, y = np.unique(np.concatenate([y, other]), return_inverse=True)
+    line = (np.tile(run, 2) * len(world.prompts) + np.tile(x, 2)) * len(once) + y
+    met, place = np.unique(line, return_inverse=True)
+    asked, number = np.divmod(met, len(once))
+    run, x = np.divmod(asked, len(world.prompts))
+    winner, loser = place.reshape(2, -1)
+    answers = Answers(model, run, x, world.tokens_of(once[number]))
+    return Duels(len(each), answers, winner, loser, weight)
 
 
-def _weights(
-    votes: object, world: TokenWorld, name: str
-) -> tuple[Indices, Indices, Indices, Array]:
-    """Prompt, winner, loser and weight, each pair of answers at most twice."""
-    P, N = len(world.prompts), world.n_completions
+def counted(votes: object, world: TokenWorld, name: str = "comparisons") -> Counted:
+    """Prompt, winner, loser and weight, each pair of answers at most twice; all (m,).
+
+    Raises:
+        TypeError, ValueError: as `duels_of`.
+    """
     if isinstance(votes, Pairs):
-        x, y, other, weight = _counted(votes, world, name)
+        x, y, other, weight = _votes(votes, world, name)
     else:
-        w = table(votes, name, (P, N, N))  # type: ignore[arg-type]
+        w = table(votes, name, pair_shape(world))  # type: ignore[arg-type]
         if (w < 0).any():
             at = tuple(int(i) for i in np.argwhere(w < 0)[0])
             where = f"{name}[{', '.join(map(str, at))}]"
             raise ValueError(f"{where} must not be negative; it is {w[at]:g}")
-        x, y, other = (np.asarray(k) for k in np.nonzero(w * ~np.eye(N, dtype=bool)))
+        x, y, other = (np.asarray(k) for k in np.nonzero(w * ~np.eye(w.shape[1], dtype=bool)))
         weight = w[x, y, other]
     if not len(weight):
         raise ValueError(f"{name} must hold at least one vote; there is none")
     return x, y, other, weight / weight.sum()
 
 
-def _counted(votes: Pairs, world: TokenWorld, name: str) -> tuple[Indices, Indices, Indices, Array]:
+def _votes(votes: Pairs, world: TokenWorld, name: str) -> Counted:
     must_share_world(world, votes.world, name)
-    N = world.n_completions
-    there = (votes.prompt * N + votes.chosen) * N + votes.rejected
-    back = (votes.prompt * N + votes.rejected) * N + votes.chosen
-    keys, place = np.unique(np.concatenate([there, back]), return_inverse=True)
+    both = np.array([[votes.chosen, votes.rejected], [votes.rejected, votes.chosen]])
+    once, rank = np.unique(both, return_inverse=True)  # large numbers become small ones
+    N = max(len(once), 1)
+    y, other = rank.reshape(2, 2, -1).swapaxes(0, 1).reshape(2, -1)
+    line = (np.tile(votes.prompt, 2) * N + y) * N + other
+    keys, place = np.unique(line, return_inverse=True)
     mu = np.concatenate([votes.mu, 1 - votes.mu])
     weight: Array = np.asarray(np.bincount(place, mu, len(keys)), dtype=np.float64)
     keys, weight = keys[weight > 0], weight[weight > 0]
-    return keys // N**2, keys // N % N, keys % N, weight
+    return keys // N**2, once[keys // N % N], once[keys % N], weight
 
 
 def must_be_written(duels: Duels, model: LanguageModel, name: str) -> None:
@@ -140,13 +154,14 @@ def must_be_written(duels: Duels, model: LanguageModel, name: str) -> None:
     Raises:
         ValueError: the answer is named: its log-ratio is infinite.
     """
-    never = np.isneginf(np.broadcast_to(model.log_probs, duels.shape)).ravel()
+    answers, world = duels.answers, model.world
+    never = np.asarray(np.isneginf(answers.log_probs_under(model)).any(axis=-1))
     for role, places in (("chosen", duels.winner), ("rejected", duels.loser)):
         if (bad := never[places]).any():
-            _, x, y = np.unravel_index(places[int(bad.argmax())], duels.shape)
-            world = model.world
+            at = places[int(bad.argmax())]
+            (text,) = world.texts_of(answers.written[at : at + 1])
             raise ValueError(
                 f"{name} must not give probability 0 to an answer that was voted on (its log-ratio"
-                f" is infinite); it does to the {role} {world.texts[int(y)]!r} of prompt"
-                f" {world.prompts[int(x)]!r}"
+                f" is infinite); it does to the {role} {text!r} of prompt"
+                f" {world.prompts[answers.x[at]]!r}"
             )

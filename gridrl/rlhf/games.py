@@ -166,6 +166,21 @@ def exploitability(M: ArrayLike, policy: ArrayLike) -> Array:
     return np.asarray(wins(P, pi).max(axis=-1) - 0.5)
 
 
+def borda(M: ArrayLike) -> Array:
+    """How often an answer is preferred to the others, on average, (..., n), of M (..., n, n).
+
+    Of preferences that no reward explains, Bradley-Terry keeps this order: at its optimum
+    sum_j M_ij = sum_j sigma(r_i - r_j), if all pairs are asked about equally often.
+
+    >>> borda([[0.5, 0.9, 0.3], [0.1, 0.5, 0.8], [0.7, 0.2, 0.5]])  # a cycle
+    array([0.6 , 0.45, 0.45])
+    """
+    P = preferences(M)
+    if (n := P.shape[-1]) < 2:
+        raise ValueError("M must compare at least 2 answers; it has 1")
+    return np.asarray((P.sum(axis=-1) - 0.5) / (n - 1))
+
+
 def bradley_terry_scores(M: ArrayLike) -> Array:
     """The r of mean 0 with sum_y' M[y, y'] = sum_y' sigma(r_y - r_y'), (..., n).
 

@@ -23,6 +23,7 @@ import numpy as np
 from gridrl.rlhf.direct import dpo, ipo, kto
 from gridrl.rlhf.divergences import kl
 from gridrl.rlhf.groups import grpo
+from gridrl.rlhf.labelling import label_pairs
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import policy_gradient
 from gridrl.rlhf.preference_models import fit_bilinear_preferences
@@ -34,7 +35,7 @@ from gridrl.rlhf.reward_models import fit_reward_model, model_features, token_co
 from gridrl.rlhf.sampling import best_of_n, win_rate
 from gridrl.rlhf.self_play import nash_md
 from gridrl.rlhf.supervised import sft
-from gridrl.rlhf.votes import Pairs, label_pairs
+from gridrl.rlhf.votes import Pairs
 from gridrl.rlhf.words import Story
 from gridrl.tables import Array, number, whole
 

@@ -19,12 +19,10 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from gridrl.errors import NotConverged
-from gridrl.rlhf.duels import duels_of
+from gridrl.rlhf.duels import counted
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs
+from gridrl.rlhf.votes import Pairs, pair_shape
 from gridrl.tables import Array, number, read_only, table
-
-LARGEST = 20_000_000  # entries of M
 
 
 def fit_preference_model(
@@ -50,13 +48,11 @@ def fit_preference_model(
         TypeError, ValueError: no votes, votes of another world, a world that is too large, negative
             smoothing.
     """
-    shape, count = _shape(world), number(smoothing, "smoothing", 0)
-    duels = duels_of(comparisons, world, None)
+    shape, count = pair_shape(world), number(smoothing, "smoothing", 0)
+    x, y, other, weight = counted(comparisons, world)
     votes = len(comparisons) if isinstance(comparisons, Pairs) else np.sum(np.asarray(comparisons))
     wins = np.full(shape, count)
-    N = shape[-1]
-    x, y = np.divmod(duels.winner, N)
-    wins[x, y, duels.loser % N] += votes * duels.weight
+    wins[x, y, other] += votes * weight
     return read_only(_shares(wins))
 
 
@@ -89,15 +85,13 @@ def fit_bilinear_preferences(
         TypeError, ValueError: as `fit_preference_model`; features of another shape, l2 <= 0.
         NotConverged: the search did not settle.
     """
-    (P, N, _), ridge = _shape(world), number(l2, "l2", 0)
+    (P, N, _), ridge = pair_shape(world), number(l2, "l2", 0)
     if not ridge:
         raise ValueError("l2 must be above 0; it is 0")
     phi = _features(features, P, N)
-    duels = duels_of(comparisons, world, None)
-    flat = phi.reshape(P * N, -1)
-    seen = _antisymmetric(flat[duels.winner], flat[duels.loser])
-    theta = _logistic(seen, duels.weight, ridge)
-    d = flat.shape[1]
+    x, y, other, weight = counted(comparisons, world)
+    theta = _logistic(_antisymmetric(phi[x, y], phi[x, other]), weight, ridge)
+    d = phi.shape[-1]
     A = np.zeros((d, d))
     A[np.triu_indices(d, 1)] = theta[d:]
     reward = phi @ theta[:d]
@@ -133,16 +127,6 @@ def _shares(wins: Array) -> Array:
     M = np.where(known, wins / np.where(known, both, 1.0), 0.5)
     M[..., np.arange(M.shape[-1]), np.arange(M.shape[-1])] = 0.5
     return M
-
-
-def _shape(world: TokenWorld) -> tuple[int, int, int]:
-    P, N = len(world.prompts), world.n_completions
-    if P * N * N > LARGEST:
-        raise ValueError(
-            f"the world must have at most {LARGEST:,} pairs of answers for a preference model; it"
-            f" has {P * N * N:,}"
-        )
-    return P, N, N
 
 
 def _features(features: ArrayLike, P: int, N: int) -> Array:

@@ -110,14 +110,17 @@ def reward_ceiling(votes: ArrayLike) -> float:
 
 def _compared(reward: RewardModel | ArrayLike, votes: Votes) -> tuple[Array, Array]:
     """The difference that the reward sees in each choice, and its weight, both (m,)."""
-    r = table(reward.reward if isinstance(reward, RewardModel) else reward, "reward")
     if isinstance(votes, Pairs | Rankings):
         world = votes.world
-        r = table(r, "reward", (len(world.prompts), world.n_completions))
         choices = pairwise(world, votes)
-        flat = r.ravel()
-        first, second = choices.cells.T
-        return flat[first] - flat[second], choices.weights
+        if isinstance(reward, RewardModel):
+            r = reward.scores(choices.prompt, choices.completion)
+        else:
+            shape = (len(world.prompts), world.n_completions)
+            r = table(reward, "reward", shape)[choices.prompt, choices.completion]
+        first, second = r[choices.cells].T
+        return first - second, choices.weights
+    r = table(reward.reward if isinstance(reward, RewardModel) else reward, "reward")
     w = table(votes, "votes", (*r.shape, r.shape[-1]))
     x, y, other = np.nonzero(w * ~np.eye(r.shape[-1], dtype=bool))
     return r[x, y] - r[x, other], w[x, y, other]

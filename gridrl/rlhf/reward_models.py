@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,10 +30,12 @@ from gridrl.rlhf.choices import (
 )
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import Reward, TokenWorld
-from gridrl.tables import Array, Mask, number, read_only, restore, table
+from gridrl.tables import Array, Indices, Mask, number, read_only, restore, table
 
 LEAST = 1e-6  # l2 where there is no maximum
 Likelihood = Callable[[TokenWorld, Votes], Choices]
+TextFeatures = Callable[[str, str], ArrayLike]
+Features = ArrayLike | TextFeatures
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,9 @@ class RewardModel:
 
     Attributes:
         world: whose answers it scores.
-        reward: r(x,y), (P, N), in units of the human's beta: beta R up to a constant a prompt.
-        weights: theta, (d,); the reward itself, flat, without features.
+        features: (P, N, d), or a function of two texts; None is a free table.
+        shown: prompts and answers that votes were on, two arrays (C,).
+        weights: theta, (d,); the rewards of what was shown, (C,), without features.
         exists: the bare likelihood, l2 = 0, has a maximum.
         separable: choices that some reward satisfies strictly while contradicting none; 0 if
             exists.
@@ -50,21 +54,46 @@ class RewardModel:
     """
 
     world: TokenWorld
-    reward: Array
+    features: Array | TextFeatures | None
+    shown: tuple[Indices, Indices]
     weights: Array
     exists: bool
     separable: int
     loss: float
 
     def __post_init__(self) -> None:
-        read_only(self.reward)
         read_only(self.weights)
 
     __setstate__ = restore
 
+    @cached_property
+    def reward(self) -> Array:
+        """r(x,y), (P, N), in units of the human's beta: beta R up to a constant a prompt.
+
+        Raises:
+            ValueError: there are too many answers to list: ask for one, model(prompt, answer).
+        """
+        self.world.must_be_enumerable()
+        P, N = len(self.world.prompts), self.world.n_completions
+        x, y = (k.ravel() for k in np.indices((P, N)))
+        return read_only(self.scores(x, y).reshape(P, N))
+
+    def scores(self, x: Indices, y: Indices) -> Array:
+        """r of answers y to prompts x, by number, (n,)."""
+        if self.features is not None:
+            return np.asarray(_featured(self.features, self.world, x, y) @ self.weights)
+        place = np.unique(np.concatenate([self.shown[1], y]))  # large numbers become small ones
+        known, keys = (
+            prompt * len(place) + np.searchsorted(place, answer)
+            for prompt, answer in (self.shown, (x, y))
+        )
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        return np.where(known[at] == keys, self.weights[at], 0.0)
+
     def __call__(self, prompt: str, completion: str) -> float:
         """r(x,y) of one answer."""
-        return float(self.reward[self.world.prompt(prompt), self.world.completion(completion)])
+        x, y = self.world.prompt(prompt), self.world.completion(completion)
+        return float(self.scores(np.array([x]), np.array([y]))[0])
 
     def __repr__(self) -> str:
         maximum = "" if self.exists else f", no maximum: {self.separable} separable"
@@ -75,7 +104,7 @@ def fit_reward_model(
     world: TokenWorld,
     rankings: Votes,
     *,
-    features: ArrayLike | None = None,
+    features: Features | None = None,
     l2: float = 0.0,
     likelihood: Likelihood = pairwise,
 ) -> RewardModel:
@@ -96,7 +125,8 @@ def fit_reward_model(
     Args:
         world: whose answers are scored.
         rankings: pairs, rankings, or how often each answer was preferred to each other, (P, N, N).
-        features: (P, N, d); the reward is linear in them (`token_counts`, `model_features`).
+        features: (P, N, d), of `token_counts` or `model_features`, say; where there are too many
+            answers to list, a function of two texts that gives d numbers.
         l2: how much large weights cost.
         likelihood: `pairwise` or `plackett_luce`.
 
@@ -105,20 +135,16 @@ def fit_reward_model(
         NotConverged: no minimum was found in 200 steps.
     """
     choices, ridge = likelihood(world, rankings), number(l2, "l2", 0)
-    F = None if features is None else _feature_table(features, world)
+    shown, given = (choices.prompt, choices.completion), None
+    if features is not None:
+        given = features if callable(features) else _feature_table(features, world)
+    F = None if given is None else _featured(given, world, *shown)
     contradicted = unbeaten(choices) if F is None else separable(choices, F)
     if contradicted and not ridge:
         ridge = LEAST
     theta = fit_table(choices, ridge) if F is None else fit_linear(choices, F, ridge)
-    r = theta if F is None else F @ theta
-    return RewardModel(
-        world=world,
-        reward=r.reshape(len(world.prompts), -1).copy(),
-        weights=theta,
-        exists=not contradicted,
-        separable=contradicted,
-        loss=choices.loss(r),
-    )
+    loss = choices.loss(theta if F is None else F @ theta)
+    return RewardModel(world, given, shown, theta, not contradicted, contradicted, loss)
 
 
 def centred(world: TokenWorld, reward: Reward, demonstrations: Iterable[Sequence[str]]) -> Array:
@@ -138,22 +164,6 @@ def centred(world: TokenWorld, reward: Reward, demonstrations: Iterable[Sequence
         raise ValueError("demonstrations must hold at least one; there are none")
     R = world.rewards(reward)
     return np.asarray(R - R[tuple(np.array(shown).T)].mean())
-
-
-def borda(M: ArrayLike) -> Array:
-    """How often an answer is preferred to the others, on average, (..., N), of M (..., N, N).
-
-    Of preferences that no reward explains, Bradley-Terry keeps this order: at its optimum
-    sum_j M_ij = sum_j sigma(r_i - r_j), if all pairs are asked about equally often.
-
-    >>> borda([[0.5, 0.9, 0.3], [0.1, 0.5, 0.8], [0.7, 0.2, 0.5]])  # a cycle
-    array([0.6 , 0.45, 0.45])
-    """
-    rows = table(M, "M")
-    if rows.ndim < 2 or rows.shape[-1] != rows.shape[-2] or rows.shape[-1] < 2:
-        raise ValueError(f"M must have shape (..., N, N), N at least 2; it has {rows.shape}")
-    own = np.diagonal(rows, axis1=-2, axis2=-1)
-    return np.asarray((rows.sum(axis=-1) - own) / (rows.shape[-1] - 1))
 
 
 # --- features -------------------------------------------------------------------------------
@@ -192,8 +202,21 @@ def _one(where: Mask, tokens: int, k: int) -> Array:
 
 
 def _feature_table(features: ArrayLike, world: TokenWorld) -> Array:
-    """(C, d)."""
+    """(P, N, d)."""
+    world.must_be_enumerable()
     shape, given = (len(world.prompts), world.n_completions), np.shape(features)
     if len(given) != 3 or given[:2] != shape:
         raise ValueError(f"features must have shape ({shape[0]}, {shape[1]}, d); it has {given}")
-    return table(features, "features").reshape(-1, given[2])
+    return table(features, "features")
+
+
+def _featured(features: Array | TextFeatures, world: TokenWorld, x: Indices, y: Indices) -> Array:
+    """The features of answers y to prompts x, by number, (n, d)."""
+    if not callable(features):
+        return np.asarray(features[x, y])
+    texts = world.texts_of(world.tokens_of(y))
+    rows = [features(world.prompts[k], text) for k, text in zip(x.tolist(), texts, strict=True)]
+    sizes = {np.shape(row) for row in rows}
+    if len(sizes) != 1 or len(next(iter(sizes))) != 1:
+        raise ValueError(f"features must give d numbers, always as many; they give {sizes}")
+    return table(np.array(rows), "features")

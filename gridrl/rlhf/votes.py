@@ -1,14 +1,11 @@
-"""What people say about answers: pairs, rankings, and infinitely many pairs at once.
+"""What people say about answers: pairs and rankings, with ties.
 
-A vote is kept as numbers of the world: of a prompt, of the chosen answer, of the rejected one. A
-Bradley-Terry human prefers y to y' with probability sigma(beta (R(x,y) - R(x,y'))), and ranks K
-answers by choosing the best, then the best of the rest (Plackett-Luce).
+A vote is kept as numbers of the world: of a prompt, of the chosen answer, of the rejected one.
 
 Symbols: x prompt; y answer; P prompts, N answers to each; n votes; mu share of the preference that
-the chosen answer has, 1/2 for a tie; beta how sharply the human sees, per reward unit.
+the chosen answer has, 1/2 for a tie.
 
-Reading: Bradley & Terry (1952), Biometrika 39; Plackett (1975), Appl. Statist. 24; Ouyang et al.
-(2022), arXiv:2203.02155, section 3.5.
+Reading: Bradley & Terry (1952), Biometrika 39; Ouyang et al. (2022), arXiv:2203.02155, section 3.5.
 """
 
 from __future__ import annotations
@@ -19,22 +16,11 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
-from gridrl.rlhf.divergences import must_share_world
-from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.tokens import Reward, TokenWorld
-from gridrl.tables import (
-    Array,
-    Indices,
-    generator,
-    indices,
-    number,
-    read_only,
-    restore,
-    table,
-    whole,
-)
+from gridrl.rlhf.tokens import TokenWorld
+from gridrl.tables import Array, Indices, indices, read_only, restore, table
+
+LARGEST = 20_000_000  # entries of a table of pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +83,7 @@ class Pairs:
         Raises:
             ValueError: a vote that is not three texts, an unknown prompt or token.
         """
-        rows = [_texts(vote, k, 3, 3) for k, vote in enumerate(votes)]
+        rows = [_texts(vote, k) for k, vote in enumerate(votes)]
         numbers = [
             (world.prompt(x), world.completion(y), world.completion(other)) for x, y, other in rows
         ]
@@ -107,15 +93,18 @@ class Pairs:
     @property
     def texts(self) -> list[tuple[str, str, str]]:
         """(prompt, chosen, rejected), written out."""
-        world = self.world
-        triples = zip(self.prompt, self.chosen, self.rejected, strict=True)
-        return [(world.prompts[x], world.texts[y], world.texts[other]) for x, y, other in triples]
+        asked = (self.world.prompts[x] for x in self.prompt)
+        both = (self.world.texts_of(self.world.tokens_of(y)) for y in (self.chosen, self.rejected))
+        return list(zip(asked, *both, strict=True))
 
     @property
     def weights(self) -> Array:
-        """How often each answer (rows) was preferred to each other, (P, N, N), in all one."""
-        world = self.world
-        counts = np.zeros((len(world.prompts), world.n_completions, world.n_completions))
+        """How often each answer (rows) was preferred to each other, (P, N, N), in all one.
+
+        Raises:
+            ValueError: the world is too large for such a table.
+        """
+        counts = np.zeros(pair_shape(self.world))
         np.add.at(counts, (self.prompt, self.chosen, self.rejected), self.mu / len(self))
         np.add.at(counts, (self.prompt, self.rejected, self.chosen), (1 - self.mu) / len(self))
         return counts
@@ -140,21 +129,32 @@ class Rankings:
         world: what the numbers mean.
         prompt: number of the prompt, (n,).
         completions: numbers of the answers, the best first, (n, K).
+        ranks: their ranks, (n, K), never falling along a row; equal where answers tie. None is
+            0, 1, 2, ...: no ties.
 
     >>> world = TokenWorld(["?"], "ab", 2)
     >>> Rankings.from_texts(world, [("?", "a$", "bb", "$")]).pairs().texts
     [('?', 'a$', 'bb'), ('?', 'a$', '$'), ('?', 'bb', '$')]
+    >>> Rankings.from_texts(world, [("?", "a$", ("bb", "$"))]).pairs().mu  # "bb" and "$" tie
+    array([1. , 1. , 0.5])
 
     Raises:
         TypeError, ValueError: numbers beyond the world, another shape, fewer than two answers, one
-            answer twice.
+            answer twice, ranks that fall.
     """
 
     world: TokenWorld
     prompt: Indices
     completions: Indices
+    ranks: Indices
 
-    def __init__(self, world: TokenWorld, prompt: ArrayLike, completions: ArrayLike) -> None:
+    def __init__(
+        self,
+        world: TokenWorld,
+        prompt: ArrayLike,
+        completions: ArrayLike,
+        ranks: ArrayLike | None = None,
+    ) -> None:
         x = _column(prompt, "prompt", len(world.prompts))
         y = indices(completions, "completions", world.n_completions)
         if y.ndim != 2 or len(y) != len(x) or y.shape[1] < 2:
@@ -166,34 +166,45 @@ class Rankings:
         object.__setattr__(self, "world", world)
         object.__setattr__(self, "prompt", read_only(x))
         object.__setattr__(self, "completions", read_only(y))
+        object.__setattr__(self, "ranks", read_only(_ranks(ranks, y.shape)))
 
     __setstate__ = restore
 
     @classmethod
-    def from_texts(cls, world: TokenWorld, votes: Iterable[Sequence[str]]) -> Rankings:
-        """Votes as (prompt, best, next, ..., worst), written out, all of one length."""
-        rows = [_texts(vote, k, 3, None) for k, vote in enumerate(votes)]
-        if len(sizes := sorted({len(row) for row in rows})) > 1:
+    def from_texts(
+        cls, world: TokenWorld, votes: Iterable[Sequence[str | Sequence[str]]]
+    ) -> Rankings:
+        """Votes as (prompt, best, next, ..., worst), written out; a tuple holds answers that tie.
+
+        All rank equally many answers.
+        """
+        rows = [_groups(vote, k) for k, vote in enumerate(votes)]
+        sizes = sorted({sum(map(len, groups)) for _, groups in rows})
+        if len(sizes) > 1:
             raise ValueError(
-                f"votes must rank equally many answers; they rank {sizes[0] - 1} to {sizes[-1] - 1}"
+                f"votes must rank equally many answers; they rank {sizes[0]} to {sizes[-1]}"
             )
-        x = [world.prompt(row[0]) for row in rows]
-        return cls(world, x, [[world.completion(y) for y in row[1:]] for row in rows])
+        x = [world.prompt(prompt) for prompt, _ in rows]
+        y = [[world.completion(y) for group in groups for y in group] for _, groups in rows]
+        ranks = [[k for k, group in enumerate(groups) for _ in group] for _, groups in rows]
+        return cls(world, x, y, ranks)
 
     def pairs(self) -> Pairs:
-        """All C(K, 2) pairs of each ranking, those of one ranking together."""
+        """All C(K, 2) pairs of each ranking, those of one ranking together; ties have mu = 1/2."""
         above, below = np.array(list(combinations(range(self.completions.shape[1]), 2))).T
+        tied = self.ranks[:, above] == self.ranks[:, below]
         return Pairs(
             self.world,
             np.repeat(self.prompt, len(above)),
             self.completions[:, above].ravel(),
             self.completions[:, below].ravel(),
+            np.where(tied, 0.5, 1.0).ravel(),
         )
 
     def take(self, which: ArrayLike) -> Rankings:
         """Some of the votes: by number, or by a mask (n,)."""
         k = np.asarray(which)
-        return Rankings(self.world, self.prompt[k], self.completions[k])
+        return Rankings(self.world, self.prompt[k], self.completions[k], self.ranks[k])
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -202,116 +213,19 @@ class Rankings:
         return f"Rankings({len(self)} of {self.completions.shape[1]}, {self.world!r})"
 
 
-# --- a Bradley-Terry human ------------------------------------------------------------------
-
-
-def label_pairs(
-    world: TokenWorld,
-    reward: Reward,
-    model: LanguageModel,
-    n: int,
-    *,
-    beta: float = 1.0,
-    rng: int | np.random.Generator | None = None,
-) -> Pairs:
-    """Ask a Bradley-Terry human about `n` pairs of different answers that the model wrote.
-
-    Prompts are drawn evenly; pairs as `all_pairs` weighs them.
-
-    >>> world = TokenWorld(["?"], "ab", 2)
-    >>> votes = label_pairs(world, lambda x, y: 9.0 * y.count("a"), LanguageModel(world), 5, rng=0)
-    >>> [(chosen, rejected) for _, chosen, rejected in votes.texts][:3]
-    [('ab', 'bb'), ('ab', '$'), ('ba', '$')]
+def pair_shape(world: TokenWorld) -> tuple[int, int, int]:
+    """(P, N, N), the shape of a table of all pairs of answers to a prompt.
 
     Raises:
-        TypeError, ValueError: n < 1, beta < 0, a model of another world, one that gives only one
-            answer to a prompt, a world that is too large.
+        ValueError: it is too large; how large is said.
     """
-    R, p = world.rewards(reward), _probs(world, model)
-    sharp, chance = number(beta, "beta", 0), generator(rng)
-    x = chance.integers(len(world.prompts), size=whole(n, "n", least=1))
-    first, second = _two_answers(p, x, chance.random((2, n)))
-    wins = chance.random(n) < expit(sharp * (R[x, first] - R[x, second]))
-    return Pairs(world, x, np.where(wins, first, second), np.where(wins, second, first))
-
-
-def all_pairs(world: TokenWorld, reward: Reward, reference: LanguageModel, beta: float) -> Array:
-    """Infinitely many votes: w[x,i,j] = P(asked x, shown i and j, i preferred), (P, N, N).
-
-    w = (1/P) 2 p_i p_j sigma(beta (R_i - R_j)) / (1 - sum_k p_k^2) for i != j, in all one.
-
-    >>> world = TokenWorld(["?"], "a", 1)
-    >>> all_pairs(world, [[np.log(3), 0.0]], LanguageModel(world), 1.0)
-    array([[[0.  , 0.75],
-            [0.25, 0.  ]]])
-
-    Raises:
-        TypeError, ValueError: as `label_pairs`.
-    """
-    R, p = world.rewards(reward), _probs(world, reference)
-    shown = p[:, :, None] * p[:, None, :]
-    shown[:, np.arange(p.shape[1]), np.arange(p.shape[1])] = 0.0
-    shown *= 2 / (shown.sum(axis=(1, 2), keepdims=True) * len(p))
-    return np.asarray(shown * expit(number(beta, "beta", 0) * (R[:, :, None] - R[:, None, :])))
-
-
-def label_rankings(
-    world: TokenWorld,
-    reward: Reward,
-    model: LanguageModel,
-    n: int,
-    k: int,
-    *,
-    beta: float = 1.0,
-    rng: int | np.random.Generator | None = None,
-) -> Rankings:
-    """Ask a Plackett-Luce human to rank `k` different answers that the model wrote, `n` times.
-
-    The human ranks by beta R plus Gumbel noise, which is Plackett-Luce. The answers are drawn in
-    the same way: the k largest of log p plus Gumbel noise are k draws without putting back.
-
-    Raises:
-        TypeError, ValueError: as `label_pairs`; k < 2, or more than the model can write.
-    """
-    R, p = world.rewards(reward), _probs(world, model)
-    sharp, chance, many = number(beta, "beta", 0), generator(rng), whole(n, "n", least=1)
-    if whole(k, "k", least=2) > (least := int((p > 0).sum(axis=1).min())):
+    P, N = len(world.prompts), world.n_completions
+    if P * N * N > LARGEST:
         raise ValueError(
-            f"k must be at most {least}, the answers that the model can give; it is {k}"
+            f"the world must have at most {LARGEST:,} pairs of answers for a table of them; it has"
+            f" {P * N * N:,}"
         )
-    x = chance.integers(len(world.prompts), size=many)
-    with np.errstate(divide="ignore"):
-        drawn = np.log(p)[x] + chance.gumbel(size=(many, p.shape[1]))
-    shown = np.argsort(-drawn, axis=1)[:, :k]
-    felt = sharp * R[x[:, None], shown] + chance.gumbel(size=shown.shape)
-    return Rankings(world, x, np.take_along_axis(shown, np.argsort(-felt, axis=1), axis=1))
-
-
-def _two_answers(p: Array, x: Indices, uniform: Array) -> tuple[Indices, Indices]:
-    """Two different answers to each prompt x (n,): i with p_i (1 - p_i), j with p_j / (1 - p_i)."""
-    answers = np.zeros((2, len(x)), dtype=np.intp)
-    for prompt in np.unique(x):
-        mine, row = np.flatnonzero(x == prompt), p[prompt]
-        first = _invert(np.cumsum(row * (1 - row)), uniform[0, mine])
-        edges = np.concatenate([[0.0], np.cumsum(row)])
-        target = uniform[1, mine] * (edges[-1] - row[first])
-        target += np.where(target >= edges[first], row[first], 0.0)  # leap over the first one
-        second = np.searchsorted(edges[1:], target, side="right")
-        answers[:, mine] = first, np.minimum(second, int(np.flatnonzero(row)[-1]))
-    return answers[0], answers[1]
-
-
-def _invert(sums: Array, uniform: Array) -> Indices:
-    return np.asarray(np.searchsorted(sums, uniform * sums[-1], side="right"))
-
-
-def _probs(world: TokenWorld, model: LanguageModel) -> Array:
-    """What the model writes, (P, N), if it writes more than one answer."""
-    must_share_world(world, model.world)
-    if (alone := (model.probs > 0).sum(axis=1) < 2).any():
-        asked = world.prompts[int(alone.argmax())]
-        raise ValueError(f"model must have two answers to compare; it has one to {asked!r}")
-    return model.probs
+    return P, N, N
 
 
 def _column(values: ArrayLike, name: str, size: int, n: int | None = None) -> Indices:
@@ -330,9 +244,29 @@ def _shares(mu: ArrayLike, n: int) -> Array:
     return shares
 
 
-def _texts(vote: Sequence[str], k: int, least: int, most: int | None) -> tuple[str, ...]:
+def _ranks(ranks: ArrayLike | None, shape: tuple[int, ...]) -> Indices:
+    if ranks is None:
+        return np.broadcast_to(np.arange(shape[1]), shape).copy()
+    given = indices(ranks, "ranks", shape[1])
+    if given.shape != shape:
+        raise ValueError(f"ranks must have shape {shape} as completions; it has {given.shape}")
+    if (falls := (np.diff(given, axis=1) < 0).any(axis=1)).any():
+        at = int(falls.argmax())
+        raise ValueError(f"ranks[{at}] must never fall, the best first; it is {given[at]}")
+    return given
+
+
+def _texts(vote: Sequence[str], k: int) -> tuple[str, ...]:
     words = tuple(vote)
-    if isinstance(vote, str) or len(words) < least or (most is not None and len(words) > most):
-        wanted = "(prompt, chosen, rejected)" if most else "(prompt, best, ..., worst)"
-        raise ValueError(f"votes[{k}] must be {wanted}; it is {vote!r}")
+    if isinstance(vote, str) or len(words) != 3:
+        raise ValueError(f"votes[{k}] must be (prompt, chosen, rejected); it is {vote!r}")
     return words
+
+
+def _groups(vote: Sequence[str | Sequence[str]], k: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """A prompt, and its answers in groups that tie, the best first."""
+    prompt, *rest = vote if not isinstance(vote, str) else ("",)
+    groups = tuple((group,) if isinstance(group, str) else tuple(group) for group in rest)
+    if not isinstance(prompt, str) or sum(map(len, groups)) < 2 or not all(groups):
+        raise ValueError(f"votes[{k}] must be (prompt, best, ..., worst); it is {vote!r}")
+    return prompt, groups

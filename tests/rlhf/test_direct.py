@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
-from gridrl.rlhf.descent import Pull, on_margins, on_ratios, steepest
+from gridrl.rlhf.descent import Pull, Start, on_margins, on_ratios, steepest
 from gridrl.rlhf.direct import displacement, dpo, dpo_without_reference, ipo, kto, margins
 from gridrl.rlhf.direct_losses import (
     dpo_loss,
@@ -23,10 +23,11 @@ from gridrl.rlhf.direct_losses import (
     kto_slope,
 )
 from gridrl.rlhf.duels import Duels, duels_of
+from gridrl.rlhf.labelling import all_pairs, label_pairs
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.regularised import optimality_gap, regularised_optimum
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, all_pairs, label_pairs
+from gridrl.rlhf.votes import Pairs
 from gridrl.tables import Array, kl
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -48,8 +49,8 @@ def lowest(model: LanguageModel, pull: Pull, duels: Duels) -> Array:
 
     def loss(theta: Array) -> tuple[float, Array]:
         logits = theta.reshape(1, *model.logits.shape)
-        value, slope = pull(duels, model.tables.log_probs(logits))
-        return float(value[0]), model.tables.gradient(logits, slope).ravel()
+        value, slope = pull(duels, logits, duels.answers.log_probs(logits).sum(axis=-1))
+        return float(value[0]), duels.answers.gradient(logits, slope[:, None]).ravel()
 
     theta = model.logits.ravel()
     options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 1e-16, "gtol": 1e-11}
@@ -107,14 +108,15 @@ def test_gradients_by_logits(seed: int, context: str | int, which: str) -> None:
     rng = np.random.default_rng([seed, 1])
     theta, along = rng.normal(size=(2, 1, *reference.logits.shape))
     w, ref, tables = all_pairs(world, reward, reference, 1.0), reference.log_probs, reference.tables
-    duels = duels_of(w, world, None)
+    start = Start(reference, w, None, None)
+    answers, lengths = start.duels.answers, np.tile(world.lengths, len(ref))
     z0 = kl(np.exp(tables.log_probs(theta)), reference.probs)[0]  # held still
     pulls = {
-        "dpo": on_margins(ref, partial(dpo_loss, beta=0.7), partial(dpo_slope, beta=0.7)),
+        "dpo": on_margins(ref.ravel(), partial(dpo_loss, beta=0.7), partial(dpo_slope, beta=0.7)),
         "ipo": on_margins(
-            ref, partial(ipo_loss, tau=0.7), partial(ipo_slope, tau=0.7), 1 / world.lengths
+            ref.ravel(), partial(ipo_loss, tau=0.7), partial(ipo_slope, tau=0.7), 1 / lengths
         ),
-        "kto": on_ratios(ref, 0.7, (1.2, 0.8)),
+        "kto": on_ratios(start, 0.7, (1.2, 0.8)),
     }
 
     def loss(logits: Array) -> float:
@@ -129,11 +131,12 @@ def test_gradients_by_logits(seed: int, context: str | int, which: str) -> None:
         )
         return float((w * (liked[:, :, None] + unliked[:, None, :])).sum() / 2)
 
-    value, slope = pulls[which](duels, tables.log_probs(theta))
+    value, slope = pulls[which](start.duels, theta, answers.log_probs(theta).sum(axis=-1))
     h = 1e-5
     difference = (loss(theta + h * along) - loss(theta - h * along)) / (2 * h)
     assert value[0] == pytest.approx(loss(theta), rel=1e-12)
-    assert (tables.gradient(theta, slope) * along).sum() == pytest.approx(difference, abs=1e-7)
+    gradient = answers.gradient(theta, slope[:, None])
+    assert (gradient * along).sum() == pytest.approx(difference, abs=1e-7)
 
 
 def test_dpo_gradient_is_the_paper_s() -> None:
@@ -161,9 +164,9 @@ def test_dpo_gradient_is_the_paper_s() -> None:
 @given(SEEDS, st.sampled_from([0.5, 1.0, 2.0]))
 def test_dpo_s_optimum_is_the_closed_form(seed: int, beta: float) -> None:
     world, reference, reward = random_case(seed)
-    duels = duels_of(all_pairs(world, reward, reference, 1.0), world, None)
+    duels = duels_of(all_pairs(world, reward, reference, 1.0), reference, None)
     loss, slope = partial(dpo_loss, beta=beta), partial(dpo_slope, beta=beta)
-    found = lowest(reference, on_margins(reference.log_probs, loss, slope), duels)
+    found = lowest(reference, on_margins(reference.log_probs.ravel(), loss, slope), duels)
     best = regularised_optimum(reference, reward, beta).probs
     np.testing.assert_allclose(found, best, atol=1e-5)  # half the digits of a loss of 1e-16 / 1e-6
 
@@ -172,9 +175,9 @@ def test_dpo_s_optimum_is_the_closed_form(seed: int, beta: float) -> None:
 @given(SEEDS)
 def test_lecture_004_s_optimum_is_the_softmax(seed: int) -> None:
     world, reference, reward = random_case(seed)
-    duels = duels_of(all_pairs(world, reward, reference, 1.0), world, None)
+    duels = duels_of(all_pairs(world, reward, reference, 1.0), reference, None)
     loss, slope = partial(dpo_loss, beta=1.0), partial(dpo_slope, beta=1.0)
-    found = lowest(reference, on_margins(np.zeros(1), loss, slope), duels)
+    found = lowest(reference, on_margins(0.0, loss, slope), duels)
     np.testing.assert_allclose(found, np.exp(log_softmax(reward, axis=-1)), atol=1e-5)
 
 
@@ -182,9 +185,9 @@ def test_lecture_004_s_optimum_is_the_softmax(seed: int) -> None:
 @given(SEEDS, st.sampled_from([0.3, 1.0]))
 def test_ipo_s_optimum_is_its_closed_form(seed: int, tau: float) -> None:
     world, reference, reward = random_case(seed)
-    duels = duels_of(all_pairs(world, reward, reference, 1.0), world, None)
+    duels = duels_of(all_pairs(world, reward, reference, 1.0), reference, None)
     loss, slope = partial(ipo_loss, tau=tau), partial(ipo_slope, tau=tau)
-    found = lowest(reference, on_margins(reference.log_probs, loss, slope), duels)
+    found = lowest(reference, on_margins(reference.log_probs.ravel(), loss, slope), duels)
     wins = expit(reward[:, :, None] - reward[:, None, :]) @ reference.probs[..., None]
     best = np.exp(log_softmax(reference.log_probs + wins[..., 0] / tau, axis=-1))
     np.testing.assert_allclose(found, best, atol=1e-5)

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from gridrl.rlhf.games import preference_game, preferences
+from gridrl.rlhf.labelling import all_pairs, label_pairs
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.preference_models import (
-    LARGEST,
     fit_bilinear_preferences,
     fit_preference_model,
 )
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, all_pairs, label_pairs
+from gridrl.rlhf.votes import LARGEST, Pairs
 from gridrl.tables import Array
 
 WORLD = TokenWorld(["?", "!"], "abc", 1)  # 4 answers to each

@@ -11,6 +11,8 @@ from scipy.special import expit, log_expit
 
 from gridrl.preferences import Comparison, Segment, fit_bradley_terry
 from gridrl.rlhf.choices import Choices, components, pairwise, plackett_luce
+from gridrl.rlhf.games import borda
+from gridrl.rlhf.labelling import all_pairs, label_pairs, label_rankings
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.reward_measures import (
     accuracy_by_gap,
@@ -20,14 +22,13 @@ from gridrl.rlhf.reward_measures import (
 )
 from gridrl.rlhf.reward_models import (
     Likelihood,
-    borda,
     centred,
     fit_reward_model,
     model_features,
     token_counts,
 )
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, Rankings, all_pairs, label_pairs, label_rankings
+from gridrl.rlhf.votes import Pairs, Rankings
 from gridrl.tables import Array
 
 SIX = TokenWorld(["?"], "abcde", 1)  # six answers
@@ -101,19 +102,47 @@ def test_k_wise_loss_is_the_papers() -> None:
     assert pairwise(SIX, votes).loss(r) == pytest.approx(pairwise(SIX, votes.pairs()).loss(r))
 
 
+def _loss(choices: Choices, r: Array) -> float:
+    """Of rewards of all answers to the only prompt."""
+    return choices.loss(r[choices.completion])
+
+
 def test_plackett_luce_is_a_product_of_choices_and_two_are_a_pair() -> None:
     r = np.random.default_rng(0).normal(size=6)
     total = 0.0
     for order in permutations([0, 2, 5]):
-        loss = plackett_luce(SIX, Rankings(SIX, [0], [order])).loss(r)
+        loss = _loss(plackett_luce(SIX, Rankings(SIX, [0], [order])), r)
         odds = np.exp(r[list(order)])
         expected = odds[0] / odds.sum() * odds[1] / odds[1:].sum()
         assert loss == pytest.approx(-np.log(expected))
         total += np.exp(-loss)
     assert total == pytest.approx(1)
     two = Rankings(SIX, [0, 0], [[1, 2], [4, 3]])
-    assert plackett_luce(SIX, two).loss(r) == pytest.approx(pairwise(SIX, two).loss(r))
-    assert plackett_luce(SIX, two.pairs()).loss(r) == pytest.approx(pairwise(SIX, two).loss(r))
+    assert _loss(plackett_luce(SIX, two), r) == pytest.approx(_loss(pairwise(SIX, two), r))
+    of_pairs = plackett_luce(SIX, two.pairs())
+    assert _loss(of_pairs, r) == pytest.approx(_loss(pairwise(SIX, two), r))
+
+
+@pytest.mark.parametrize("ranks", [[0, 0, 1, 2], [0, 1, 1, 1], [0, 0, 2, 2], [3, 3, 3, 3]])
+def test_ties_are_the_mean_over_their_orders(ranks: list[int]) -> None:
+    """Of Plackett-Luce by all permutations that the ranks leave open; of pairs, half to each."""
+    r, shown = np.random.default_rng(1).normal(size=6), np.array([4, 0, 5, 2])
+    orders = [list(o) for o in permutations(range(4)) if (np.diff(np.take(ranks, o)) >= 0).all()]
+    tied, plain = (
+        Rankings(SIX, [0], [shown], [ranks]),
+        [Rankings(SIX, [0], [shown[o]]) for o in orders],
+    )
+    for likelihood in (plackett_luce, pairwise):
+        mean = np.mean([_loss(likelihood(SIX, one), r) for one in plain])
+        assert _loss(likelihood(SIX, tied), r) == pytest.approx(mean, rel=1e-12)
+
+
+def test_a_ranking_of_ties_alone_says_that_all_are_alike() -> None:
+    votes = Rankings.from_texts(SIX, [("?", tuple(SIX.texts[:4]))])
+    for likelihood in (plackett_luce, pairwise):
+        fitted = fit_reward_model(SIX, votes, likelihood=likelihood)
+        assert fitted.exists
+        np.testing.assert_allclose(fitted.reward, 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -122,7 +151,9 @@ def test_all_pairs_of_plackett_luce_rankings_are_bradley_terry(seed: int) -> Non
     r = np.random.default_rng(seed).normal(size=6)
     shown = [0, 2, 3, 5]
     orders = list(permutations(shown))
-    weights = [np.exp(-plackett_luce(SIX, Rankings(SIX, [0], [order])).loss(r)) for order in orders]
+    weights = [
+        np.exp(-_loss(plackett_luce(SIX, Rankings(SIX, [0], [order])), r)) for order in orders
+    ]
     for i in shown:
         for j in shown:
             if i != j:
@@ -362,12 +393,17 @@ def test_bad_input() -> None:
         reward_accuracy(np.zeros((1, 5)), votes)
     with pytest.raises(ValueError, match="bins must be at least 1; it is 0"):
         reward_calibration(np.zeros((1, 6)), votes, bins=0)
-    with pytest.raises(ValueError, match=r"M must have shape \(..., N, N\)"):
+    with pytest.raises(ValueError, match=r"M must have shape \(..., n, n\)"):
         borda(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"M\[0, 1\] \+ M\[1, 0\] must be 1; it is 1.5"):
+        borda([[0.5, 0.9], [0.6, 0.5]])
 
 
 def test_choices_of_different_sizes() -> None:
-    choices = Choices(np.array([[0, 1, 2], [1, 2, 3]]), np.array([0.5, 0.5]), 3)  # 3 is nobody
+    sets = np.array([[4, 5, 9], [5, 9, -1]])
+    choices = Choices.among(np.zeros(2, dtype=int), sets, np.array([0.5, 0.5]))
+    assert choices.cells.tolist() == [[0, 1, 2], [1, 2, 3]]  # 3 is nobody
+    assert choices.completion.tolist() == [4, 5, 9]
     p = choices.chances(np.zeros(3))
     np.testing.assert_allclose(p, [[1 / 3] * 3, [0.5, 0.5, 0]])
     assert choices.loss(np.zeros(3)) == pytest.approx((np.log(3) + np.log(2)) / 2)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from gridrl.rlhf.labelling import all_pairs, label_pairs, label_rankings
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, Rankings, all_pairs, label_pairs, label_rankings
+from gridrl.rlhf.votes import Pairs, Rankings
 from gridrl.tables import Array
 
 WORLD = TokenWorld(["?", "!"], "ab", 2)
@@ -87,8 +88,13 @@ def test_bad_rankings() -> None:
         Rankings(WORLD, [0], [[0]])
     with pytest.raises(ValueError, match="rank equally many answers; they rank 2 to 3"):
         Rankings.from_texts(WORLD, [("?", "a$", "b$"), ("?", "a$", "b$", "$")])
-    with pytest.raises(ValueError, match=r"votes\[0\] must be \(prompt, best, ..., worst\)"):
-        Rankings.from_texts(WORLD, [("?", "a$")])
+    for vote in [("?", "a$"), ("?", ("a$",)), ("?", "a$", ()), "?ab", (("?",), "a$", "$")]:
+        with pytest.raises(ValueError, match=r"votes\[0\] must be \(prompt, best, ..., worst\)"):
+            Rankings.from_texts(WORLD, [vote])
+    with pytest.raises(ValueError, match=r"ranks\[1\] must never fall, .*; it is \[1 0\]"):
+        Rankings(WORLD, [0, 0], [[0, 1], [2, 3]], [[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match=r"ranks must have shape \(1, 2\) as completions"):
+        Rankings(WORLD, [0], [[0, 1]], [0, 1])
 
 
 def test_all_pairs_of_rankings_stand_together() -> None:
@@ -100,6 +106,10 @@ def test_all_pairs_of_rankings_stand_together() -> None:
     assert len(votes) == 2
     assert votes.take([1]).pairs().texts[0] == ("?", "b$", "bb")
     assert repr(votes).startswith("Rankings(2 of 3,")
+    tied = Rankings.from_texts(WORLD, [("!", ("ab", "$"), "a$"), ("?", "b$", "bb", "$")])
+    assert tied.ranks.tolist() == [[0, 0, 1], [0, 1, 2]]
+    assert tied.pairs().mu.tolist() == [0.5, 1, 1, 1, 1, 1]
+    assert tied.take([0]).ranks.tolist() == [[0, 0, 1]]
 
 
 def test_counts_share_ties() -> None:
