@@ -3,10 +3,10 @@
 Reading order: `tokens` (a world of tokens), `trees`, `language` (the model), `words` (worlds to
 tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`, `search`, `distillation`;
 `votes`, `labelling`, `choices`, `reward_models`, `reward_measures`; `divergences`, `kl_estimators`,
-`regularised` (the objective and its optimum), `rollouts`, `tuning`, `policy_optimisation`,
-`proximal`, `group_terms`, `groups`, `laboratory` (what an estimator really estimates); `duels`,
-`direct_losses`, `descent`, `direct`; `preference_models`, `games`, `self_play`; `hacking`;
-`pipeline` (all methods on one world).
+`regularised` (the objective and its optimum), `answers`, `estimates`; `rollouts`, `tuning`,
+`policy_optimisation`, `proximal`, `group_terms`, `groups`, `laboratory` (what an estimator really
+estimates); `duels`, `direct_losses`, `descent`, `direct`; `preference_models`, `games`,
+`self_play`; `hacking`; `pipeline` (all methods on one world).
 """
 
 from gridrl.rlhf.choices import pairwise, plackett_luce
@@ -14,6 +14,7 @@ from gridrl.rlhf.direct import displacement, dpo, dpo_without_reference, ipo, kt
 from gridrl.rlhf.direct_losses import dpo_loss, dpo_weight, ipo_loss, kto_loss
 from gridrl.rlhf.distillation import distill, distill_reverse
 from gridrl.rlhf.divergences import kl
+from gridrl.rlhf.estimates import Estimate, Estimates, estimate_objective
 from gridrl.rlhf.games import (
     PreferenceGame,
     borda,
@@ -120,6 +121,8 @@ from gridrl.rlhf.words import (
 __all__ = [
     "BestOfN",
     "Corpus",
+    "Estimate",
+    "Estimates",
     "Expectation",
     "GRPOTerms",
     "Hack",
@@ -162,6 +165,7 @@ __all__ = [
     "dpo_loss",
     "dpo_weight",
     "dpo_without_reference",
+    "estimate_objective",
     "expectation_of",
     "exploitability",
     "fit_bilinear_preferences",

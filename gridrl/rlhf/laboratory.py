@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from gridrl.rlhf.divergences import Policy, log_probs_of
+from gridrl.rlhf.divergences import Policy, log_probs_of, must_share_world
+from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.tables import Array, Indices, read_only, restore, table, whole
+from gridrl.tables import Array, Indices, generator, read_only, restore, table, whole
 
 MOST = 1_000_000  # groups that are tried
 
@@ -37,12 +38,14 @@ class Expectation:
         variance: of that average, entry by entry.
         by_prompt: the mean for each prompt, (P, ...).
         truth: what should have come out, or None.
+        samples: groups drawn for each prompt, or None if all were tried.
     """
 
     mean: Array
     variance: Array
     by_prompt: Array
     truth: Array | None
+    samples: int | None = None
 
     def __post_init__(self) -> None:
         for values in (self.mean, self.variance, self.by_prompt):
@@ -60,6 +63,11 @@ class Expectation:
         if self.truth is None:
             raise ValueError("truth must be given to `expectation_of` for a bias; it is None")
         return self.mean - self.truth
+
+    @property
+    def error(self) -> Array:
+        """Standard error of the mean, entry by entry: 0 if all groups were tried."""
+        return np.sqrt(self.variance / self.samples) if self.samples else 0 * self.variance
 
     @property
     def total_variance(self) -> float:
@@ -86,6 +94,8 @@ def expectation_of(
     n: int,
     truth: ArrayLike | None = None,
     symmetric: bool = False,
+    samples: int | None = None,
+    rng: int | np.random.Generator | None = None,
 ) -> Expectation:
     """E[estimator(x, y)], y = n answers drawn from the model: mean, variance, bias, all exact.
 
@@ -97,6 +107,9 @@ def expectation_of(
         n: answers to a prompt.
         truth: what should come out, for the bias.
         symmetric: a promise that the order of y does not matter: far fewer groups are tried.
+        samples: draw so many groups for each prompt instead of trying all; `.error` says how far
+            off the mean may be. In worlds of any size.
+        rng: a seed, a Generator, or None for fresh chance; of samples.
 
     >>> from gridrl.rlhf.language import LanguageModel
     >>> world = TokenWorld(["?"], "a", 1)
@@ -111,28 +124,54 @@ def expectation_of(
         TypeError, ValueError: more than a million groups (how many is said), n < 1, a model of
             another shape, estimates of different shapes, or that are not finite.
     """
+    n, P = whole(n, "n", least=1), len(world.prompts)
+    many = None if samples is None else whole(samples, "samples", least=2)
+    if many is None:
+        groups = _all_groups(world, model, n, symmetric)
+    else:
+        groups = _drawn_groups(world, model, n, many, generator(rng))
+    found = [_moments(estimator, x, each) for x, each in enumerate(groups)]
+    by_prompt, variances = (np.array(moment) for moment in zip(*found, strict=True))
+    variance = variances.sum(axis=0) / P**2 * (many / (many - 1) if many else 1.0)
+    true = None if truth is None else table(truth, "truth", by_prompt.shape[1:])
+    mean = np.asarray(by_prompt.mean(axis=0))
+    return Expectation(mean, np.asarray(variance), by_prompt, true, many)
+
+
+def _all_groups(
+    world: TokenWorld, model: Policy, n: int, symmetric: bool
+) -> list[Iterator[tuple[Indices, float]]]:
+    """All groups of n answers to each prompt, with their probabilities."""
     world.must_be_enumerable()
-    lp, n = log_probs_of(model, "model"), whole(n, "n", least=1)
+    lp = log_probs_of(model, "model")
     shape = (len(world.prompts), world.n_completions)
     if lp.shape != shape:
         raise ValueError(f"model must have shape {shape}; it has {lp.shape}")
     possible = [np.flatnonzero(row > -np.inf) for row in lp]
     _must_be_few([len(y) for y in possible], n, symmetric)
-    means, squares = [], []
-    for x, answers in enumerate(possible):
-        mean, square = _moments(estimator, x, _groups(answers, lp[x], n, symmetric))
-        means.append(mean)
-        squares.append(square)
-    by_prompt, P = np.array(means), len(world.prompts)
-    variance = np.array(squares).sum(axis=0) / P**2
-    true = None if truth is None else table(truth, "truth", by_prompt.shape[1:])
-    return Expectation(np.asarray(by_prompt.mean(axis=0)), np.asarray(variance), by_prompt, true)
+    return [_groups(y, row, n, symmetric) for y, row in zip(possible, lp, strict=True)]
+
+
+def _drawn_groups(
+    world: TokenWorld, model: Policy, n: int, samples: int, chance: np.random.Generator
+) -> list[Iterator[tuple[Indices, float]]]:
+    """Groups of n answers that the model wrote to each prompt, all of one weight."""
+    if not isinstance(model, LanguageModel):
+        raise TypeError(f"model must be a LanguageModel that can write samples; it is {model!r}")
+    must_share_world(world, model.world)
+    x = np.repeat(np.arange(len(world.prompts)), samples * n)
+    y = world.numbers_of(model.write(x, rng=chance)).reshape(-1, samples, n)
+    return [((group, 1 / samples) for group in groups) for groups in y]
 
 
 def _must_be_few(sizes: list[int], n: int, symmetric: bool) -> None:
     groups = sum(comb(N + n - 1, n) if symmetric else N**n for N in sizes)
     if groups > MOST:
-        way = "take fewer answers, or sample" if symmetric else "take fewer, or symmetric=True"
+        way = (
+            "take fewer answers, or samples="
+            if symmetric
+            else "take fewer, symmetric=True or samples="
+        )
         raise ValueError(
             f"n must leave at most {MOST:,} groups to try; {n} leaves {groups:,} ({way})"
         )

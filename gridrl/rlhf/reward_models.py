@@ -91,9 +91,12 @@ class RewardModel:
         return np.where(known[at] == keys, self.weights[at], 0.0)
 
     def __call__(self, prompt: str, completion: str) -> float:
-        """r(x,y) of one answer."""
-        x, y = self.world.prompt(prompt), self.world.completion(completion)
-        return float(self.scores(np.array([x]), np.array([y]))[0])
+        """r(x,y) of one answer; also of a beginning, if the features are a function of texts."""
+        x = self.world.prompt(prompt)
+        if callable(self.features):
+            text = self.world.text(self.world.tokens(completion))
+            return float(_of_texts(self.features, [(prompt, text)])[0] @ self.weights)
+        return float(self.scores(np.array([x]), np.array([self.world.completion(completion)]))[0])
 
     def __repr__(self) -> str:
         maximum = "" if self.exists else f", no maximum: {self.separable} separable"
@@ -215,7 +218,11 @@ def _featured(features: Array | TextFeatures, world: TokenWorld, x: Indices, y: 
     if not callable(features):
         return np.asarray(features[x, y])
     texts = world.texts_of(world.tokens_of(y))
-    rows = [features(world.prompts[k], text) for k, text in zip(x.tolist(), texts, strict=True)]
+    return _of_texts(features, [(world.prompts[k], text) for k, text in zip(x, texts, strict=True)])
+
+
+def _of_texts(features: TextFeatures, texts: Sequence[tuple[str, str]]) -> Array:
+    rows = [features(prompt, text) for prompt, text in texts]
     sizes = {np.shape(row) for row in rows}
     if len(sizes) != 1 or len(next(iter(sizes))) != 1:
         raise ValueError(f"features must give d numbers, always as many; they give {sizes}")

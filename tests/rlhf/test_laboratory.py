@@ -83,7 +83,7 @@ def test_too_many_groups_are_counted_not_tried() -> None:
     model = LanguageModel(TokenWorld(["?", "!"], "ab", 3))
     with pytest.raises(ValueError, match=r"at most 1,000,000 groups to try; 6 leaves 22,781,250"):
         expectation_of(lambda x, y: 0.0, model.world, model, n=6)
-    with pytest.raises(ValueError, match=r"leaves 1,634,380 \(take fewer answers, or sample\)"):
+    with pytest.raises(ValueError, match=r"leaves 1,634,380 \(take fewer answers, or samples=\)"):
         expectation_of(lambda x, y: 0.0, model.world, model, n=9, symmetric=True)
 
 
