@@ -18,7 +18,7 @@ import numpy as np
 
 from gridrl.rlhf.direct_losses import kto_loss, kto_slope
 from gridrl.rlhf.divergences import kl_by_tokens, must_share_world
-from gridrl.rlhf.duels import Comparisons, Duels, duels_of, must_be_written
+from gridrl.rlhf.duels import Comparisons, Duels, duels_of, must_be_written, of_runs
 from gridrl.rlhf.language import LanguageModel
 from gridrl.streams import streams
 from gridrl.tables import Array, number, read_only, restore, whole
@@ -112,7 +112,7 @@ class Start:
         must_be_written(self.duels, model, "model")
         self.reference = anchor
         self.log_ref = self.duels.answers.log_probs_under(anchor).sum(axis=-1)
-        self.squeezed = runs is None and self.duels.runs == 1
+        self.squeezed = runs is None and of_runs(comparisons) is None
         endless = self.duels.endless if likelihood else np.zeros(len(self.duels.weight))
         self.endless = self.duels.summed(endless.astype(np.float64)).astype(np.intp)
 

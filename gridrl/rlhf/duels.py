@@ -94,8 +94,8 @@ def duels_of(comparisons: Comparisons, model: LanguageModel, runs: int | None) -
             (P, N, N), another number of runs.
     """
     world = model.world
-    if isinstance(comparisons, list | tuple) and any(isinstance(c, Pairs) for c in comparisons):
-        each = [counted(votes, world, f"comparisons[{k}]") for k, votes in enumerate(comparisons)]
+    if (several := of_runs(comparisons)) is not None:
+        each = [counted(votes, world, f"comparisons[{k}]") for k, votes in enumerate(several)]
         if runs is not None and whole(runs, "runs", least=1) != len(each):
             raise ValueError(f"runs must be {len(each)}, one for each votes; it is {runs}")
     else:
@@ -111,6 +111,13 @@ def duels_of(comparisons: Comparisons, model: LanguageModel, runs: int | None) -
     winner, loser = place.reshape(2, -1)
     answers = Answers(model, run, x, world.tokens_of(once[number]))
     return Duels(len(each), answers, winner, loser, weight)
+
+
+def of_runs(comparisons: Comparisons) -> list[Pairs] | None:
+    """The votes of each run, if each has votes of its own."""
+    if isinstance(comparisons, list | tuple) and any(isinstance(c, Pairs) for c in comparisons):
+        return list(comparisons)
+    return None
 
 
 def counted(votes: object, world: TokenWorld, name: str = "comparisons") -> Counted:

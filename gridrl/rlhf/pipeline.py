@@ -13,12 +13,13 @@ Reading: Ouyang et al. (2022), arXiv:2203.02155, figure 2.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from gridrl.rlhf.direct import dpo, ipo, kto
 from gridrl.rlhf.divergences import kl
@@ -35,8 +36,9 @@ from gridrl.rlhf.reward_models import fit_reward_model, model_features, token_co
 from gridrl.rlhf.sampling import best_of_n, win_rate
 from gridrl.rlhf.self_play import nash_md
 from gridrl.rlhf.supervised import sft
-from gridrl.rlhf.votes import Pairs
+from gridrl.rlhf.votes import LARGEST, Pairs
 from gridrl.rlhf.words import Story
+from gridrl.streams import seeds, streams
 from gridrl.tables import Array, number, whole
 
 COLUMNS = ("J", "gap", "KL", "gold", "wins", "length")
@@ -66,14 +68,13 @@ class Asked:
     Attributes:
         votes: pairs of the reference's answers, with verdicts.
         reward: the reward model fitted to them, (P, N).
-        preference: the two-argument model fitted to them, M (P, N, N).
-        rng: where the seed's other chances come from.
+        preference: the two-argument model fitted to them, M (P, N, N), or None where such a table
+            would be too large.
     """
 
     votes: Pairs
     reward: Array
-    preference: Array
-    rng: np.random.Generator
+    preference: Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ class Row:
         return f"Row({self.name}: {cells})"
 
 
-Method = Callable[[Begun, Asked], Array]
+Method = Callable[[Begun, Sequence[Asked], int], Array]  # of K seeds, and a seed: (K, P, N)
 
 
 def begin(story: Story, *, beta: float = 0.5, smoothing: float = 1.0, share: float = 0.5) -> Begun:
@@ -125,47 +126,65 @@ def mixed(one: LanguageModel, other: LanguageModel) -> LanguageModel:
     return one.with_logits(np.log((halves[0] + halves[1]) / 2))
 
 
-def ask(begun: Begun, votes: int, rng: np.random.Generator) -> Asked:
+def ask(begun: Begun, votes: int, rng: int | np.random.Generator | None) -> Asked:
     """Step 2: a Bradley-Terry human judges pairs of the reference's answers; fit what was said."""
     world = begun.story.world
     said = label_pairs(world, begun.story.reward, begun.reference, votes, rng=rng)
     bigrams = model_features(LanguageModel(world, context=1))
     reward = fit_reward_model(world, said, features=bigrams, l2=1e-3).reward
-    preference = fit_bilinear_preferences(world, said, token_counts(world), l2=1e-3)
-    return Asked(said, reward, preference, rng)
+    preference = None
+    if len(world.prompts) * world.n_completions**2 <= LARGEST:
+        preference = fit_bilinear_preferences(world, said, token_counts(world), l2=1e-3)
+    return Asked(said, reward, preference)
 
 
-def _nothing(begun: Begun, asked: Asked, model: LanguageModel) -> Array:
-    return model.probs
+def _nothing(begun: Begun, asked: Sequence[Asked], rng: int, *, model: LanguageModel) -> Array:
+    return np.stack([model.probs for _ in asked])
 
 
-def _best(begun: Begun, asked: Asked, n: int) -> Array:
-    return best_of_n(begun.reference, asked.reward, n).probs
+def _best(begun: Begun, asked: Sequence[Asked], rng: int, *, n: int) -> Array:
+    return np.stack([best_of_n(begun.reference, one.reward, n).probs for one in asked])
 
 
-def _winners(begun: Begun, asked: Asked, n: int) -> Array:
-    return rejection_sampling(begun.reference, asked.reward, n, samples=200, rng=asked.rng).probs
+def _winners(begun: Begun, asked: Sequence[Asked], rng: int, *, n: int) -> Array:
+    chances = zip(asked, streams(rng, len(asked)), strict=True)
+    reference = begun.reference
+    return np.stack(
+        [
+            rejection_sampling(reference, one.reward, n, samples=200, rng=c).probs
+            for one, c in chances
+        ]
+    )
 
 
-def _rewarded(begun: Begun, asked: Asked, learner: Any, **options: Any) -> Array:
-    """A learner of rewards, with a price on the distance from the reference."""
-    return learner(
-        begun.reference, asked.reward, reference=begun.reference, beta=begun.beta, rng=asked.rng,
-        **options,
-    ).probs  # fmt: skip
+def _rewarded(
+    begun: Begun, asked: Sequence[Asked], rng: int, *, learner: Any, **options: Any
+) -> Array:
+    """A learner of rewards, with a price on the distance from the reference; all seeds at once."""
+    rewards = np.stack([one.reward for one in asked])
+    reference, beta = begun.reference, begun.beta
+    return learner(reference, rewards, reference=reference, beta=beta, rng=rng, **options).probs
 
 
-def _directly(begun: Begun, asked: Asked, learner: Any, **options: Any) -> Array:
-    """A learner of votes, without a reward model."""
-    return learner(begun.reference, asked.votes, reference=begun.reference, **options).probs
+def _directly(
+    begun: Begun, asked: Sequence[Asked], rng: int, *, learner: Any, **options: Any
+) -> Array:
+    """A learner of votes, without a reward model; all seeds at once."""
+    votes, reference = [one.votes for one in asked], begun.reference
+    return learner(reference, votes, reference=reference, **options).probs
 
 
-def _nash(begun: Begun, asked: Asked, tau: float) -> Array:
-    return nash_md(asked.preference, begun.reference.probs, tau=tau, iterations=300).policy
+def _nash(begun: Begun, asked: Sequence[Asked], rng: int, *, tau: float) -> Array:
+    mu, games = (
+        begun.reference.probs,
+        [one.preference for one in asked if one.preference is not None],
+    )
+    return np.stack([nash_md(M, mu, tau=tau, iterations=100).policy for M in games])
 
 
-def _optimum(begun: Begun, asked: Asked) -> Array:
-    return regularised_optimum(begun.reference, begun.story.reward, begun.beta).probs
+def _optimum(begun: Begun, asked: Sequence[Asked], rng: int) -> Array:
+    best = regularised_optimum(begun.reference, begun.story.reward, begun.beta)
+    return np.stack([best.probs for _ in asked])
 
 
 def methods(begun: Begun) -> dict[str, Method]:
@@ -188,25 +207,36 @@ def methods(begun: Begun) -> dict[str, Method]:
 
 
 def compare(
-    story: Story, *, votes: int = 1000, runs: int = 20, beta: float = 0.5, rng: int = 0
+    story: Story,
+    *,
+    votes: int = 1000,
+    runs: int = 20,
+    beta: float = 0.5,
+    rng: int = 0,
+    progress: bool = False,
 ) -> tuple[Row, ...]:
     """The table of methods: means and spreads over seeds, each judged by the human's own reward.
 
     Args:
-        story: the world; Nash-MD's preference model needs one of at most some 2,000 answers, as
-            `word_world(length=3)` has.
+        story: the world, small enough to list all answers; where it has more than some 2,000 of
+            them to a prompt, the table of their pairs is too large, and Nash-MD is left out.
         votes: a seed.
         runs: seeds K.
         beta: what a nat of KL costs.
-        rng: the seed of seeds.
+        rng: the seed of seeds: of all votes, and of what is drawn while learning.
+        progress: whether to show how far it is.
     """
     begun = begin(story, beta=beta)
-    seeds = np.random.SeedSequence(rng).spawn(whole(runs, "runs", least=1))
-    asked = [ask(begun, votes, np.random.default_rng(seed)) for seed in seeds]
+    voting, learning = (int(seed.generate_state(1)[0]) for seed in seeds(rng, 2))
+    each = streams(voting, whole(runs, "runs", least=1))
+    asked = [ask(begun, votes, chance) for chance in tqdm(each, "votes", disable=not progress)]
+    known = methods(begun)
+    if asked[0].preference is None:
+        del known["Nash-MD"]
     rows = []
-    for name, method in methods(begun).items():
+    for name, method in tqdm(known.items(), "methods", disable=not progress):
         started = time.perf_counter()
-        found = [method(begun, one) for one in asked]
+        found = method(begun, asked, learning)
         seconds = (time.perf_counter() - started) / runs
         shown = 0 if name == "pretrained" else len(story.demonstrations)
         used = shown if name in ("pretrained", "SFT") else shown + votes
@@ -214,22 +244,23 @@ def compare(
     return tuple(rows)
 
 
-def _judged(name: str, begun: Begun, found: list[Array], labels: int, seconds: float) -> Row:
-    scores = np.array([_scores(begun, p) for p in found])
+def _judged(name: str, begun: Begun, found: Array, labels: int, seconds: float) -> Row:
+    scores = _scores(begun, found)
     means = dict(zip(COLUMNS, scores.mean(axis=0).tolist(), strict=True))
     spreads = dict(zip(COLUMNS, scores.std(axis=0).tolist(), strict=True))
     return Row(name, means, spreads, labels, seconds)
 
 
-def _scores(begun: Begun, p: Array) -> list[float]:
-    """J, gap, KL, gold reward, win rate and length, by the human's own reward, exact."""
+def _scores(begun: Begun, p: Array) -> Array:
+    """J, gap, KL, gold reward, win rate and length, (K, 6), by the human's own reward, exact."""
     story, reference, beta = begun.story, begun.reference, begun.beta
     gold = story.world.rewards(story.reward)
-    return [
-        float(np.mean(objective(p, reference, gold, beta))),
-        float(np.mean(optimality_gap(p, reference, gold, beta))),
-        float(np.mean(kl(p, reference))),
-        float((p * gold).sum(axis=1).mean()),
-        float(np.mean(win_rate(p, reference.probs, gold))),
-        float((p @ story.world.lengths).mean()),
+    columns = [
+        objective(p, reference, gold, beta),
+        optimality_gap(p, reference, gold, beta),
+        kl(p, reference).mean(axis=-1),
+        (p * gold).sum(axis=-1).mean(axis=-1),
+        win_rate(p, np.broadcast_to(reference.probs, p.shape), gold).mean(axis=-1),
+        (p @ story.world.lengths).mean(axis=-1),
     ]
+    return np.stack(columns, axis=-1)

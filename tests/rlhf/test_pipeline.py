@@ -57,8 +57,11 @@ def test_a_seed_is_a_story() -> None:
     one, again, other = (ask(begun, 100, np.random.default_rng(k)) for k in (1, 1, 2))
     np.testing.assert_array_equal(one.reward, again.reward)
     assert (one.reward != other.reward).any()
-    ppo = methods(begun)["PPO"]
-    np.testing.assert_array_equal(ppo(begun, one), ppo(begun, again))
+    for name in ("rejection sampling", "PPO", "KTO"):
+        method = methods(begun)[name]
+        both = method(begun, [one, other], 0)
+        np.testing.assert_allclose(both[:1], method(begun, [again], 0), rtol=1e-9)
+        assert np.abs(both[0] - both[1]).max() > 1e-3
 
 
 def test_every_answer_can_be_written() -> None:
