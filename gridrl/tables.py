@@ -82,7 +82,7 @@ def check_distributions(p: Array, name: str) -> None:
         at = tuple(int(i) for i in negative[0])
         raise ValueError(f"{_entry(name, at)} must not be negative; it is {p[at]:.6g}")
     sums = p.sum(axis=-1)
-    if len(bad := np.argwhere(np.abs(sums - 1) > SUM_TOLERANCE)):
+    if len(bad := np.argwhere(~(np.abs(sums - 1) <= SUM_TOLERANCE))):
         at = tuple(int(i) for i in bad[0])
         raise ValueError(f"{_entry(name, at)} must be a distribution; it sums to {sums[at]:.9g}")
 

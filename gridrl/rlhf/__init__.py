@@ -1,6 +1,6 @@
 """The agent is a language model: every method of RLHF on a table, beside its exact optimum.
 
-Reading order: `tokens` (a world of tokens), `trees`, `language` (the model), `words` (worlds to
+Reading order: `numbering`, `tokens` (a world of tokens), `trees`, `language` (the model), `words` (worlds to
 tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`, `search`, `distillation`;
 `votes`, `labelling`, `choices`, `reward_models`, `reward_measures`; `divergences`, `kl_estimators`,
 `regularised` (the objective and its optimum), `answers`, `estimates`; `rollouts`, `tuning`,

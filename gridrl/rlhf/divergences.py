@@ -22,10 +22,10 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import log_softmax
 
-from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.tokens import TokenWorld
+from gridrl.rlhf.language import LanguageModel, a_model
+from gridrl.rlhf.tokens import TokenWorld, a_world
 from gridrl.rlhf.trees import first_rows, n_contexts, onward
-from gridrl.tables import Array, check_distributions
+from gridrl.tables import Array, distributions
 
 Policy = LanguageModel | ArrayLike
 
@@ -38,8 +38,7 @@ def log_probs_of(policy: Policy, name: str = "policy") -> Array:
     """
     if isinstance(policy, LanguageModel):
         return policy.log_probs
-    p = np.array(policy, dtype=np.float64)
-    check_distributions(p, name)
+    p = distributions(policy, name)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(p))
 
@@ -78,7 +77,8 @@ def log_ratio(lp: Array, lq: Array) -> Array:
 def expected(lp: Array, values: Array) -> Array:
     """E_p[values], along the last axis; what never happens counts nothing, even if infinite."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(np.isneginf(lp), 0.0, np.exp(lp) * values).sum(axis=-1))
+        weighed = np.where(np.isinf(values), values, np.exp(lp) * values)  # even if p underflows
+    return np.asarray(np.where(np.isneginf(lp), 0.0, weighed).sum(axis=-1))
 
 
 def must_share_world(world: TokenWorld, other: TokenWorld, name: str = "model") -> None:
@@ -87,12 +87,13 @@ def must_share_world(world: TokenWorld, other: TokenWorld, name: str = "model") 
     Raises:
         ValueError: prompts, tokens or length differ.
     """
-    first, second = ((w.prompts, w.vocabulary, w.length) for w in (world, other))
+    both = (a_world(world, "world"), a_world(other, name))
+    first, second = ((w.prompts, w.vocabulary, w.length) for w in both)
     if first != second:
         raise ValueError(f"{name} must be of the same world, {world!r}; it is of {other!r}")
 
 
-def must_cover(reference: LanguageModel, lp: Array) -> None:
+def must_cover(reference: LanguageModel, lp: Array, name: str = "reference") -> None:
     """Say which answer of the policy (..., P, N) the reference cannot give.
 
     Raises:
@@ -103,9 +104,28 @@ def must_cover(reference: LanguageModel, lp: Array) -> None:
         x, y = (int(i) for i in np.argwhere(outside)[0][-2:])
         world = reference.world
         raise ValueError(
-            f"reference must not give probability 0 to an answer of the policy; it does to"
+            f"{name} must not give probability 0 to an answer of the policy; it does to"
             f" {world.texts[y]!r} of prompt {world.prompts[x]!r}"
         )
+
+
+def against(policy: Policy, reference: LanguageModel) -> Array:
+    """log p of a policy of the reference's world, (..., P, N), that stays in its support.
+
+    Raises:
+        TypeError, ValueError: another world or shape; an answer that only the policy gives.
+    """
+    a_model(reference, "reference")
+    if isinstance(policy, LanguageModel):
+        must_share_world(reference.world, policy.world, "policy")
+    lp, shape = log_probs_of(policy), reference.log_probs.shape
+    if lp.shape[-2:] != shape:
+        raise ValueError(
+            f"policy must have shape (..., {shape[0]}, {shape[1]}) as the reference; it has"
+            f" {lp.shape}"
+        )
+    must_cover(reference, lp)
+    return lp
 
 
 # --- token by token -------------------------------------------------------------------------

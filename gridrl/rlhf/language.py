@@ -18,9 +18,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 
-from gridrl.rlhf.tokens import TokenWorld
+from gridrl.rlhf.tokens import TokenWorld, a_world, paid
 from gridrl.rlhf.trees import Completions, first_rows, n_contexts, onward, rows_along
-from gridrl.tables import Array, Indices, draw, generator, indices, number, read_only, whole
+from gridrl.tables import (
+    Array,
+    Indices,
+    draw,
+    generator,
+    indices,
+    number,
+    read_only,
+    restore,
+    whole,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +42,7 @@ class LanguageModel:
         logits: (contexts, V); -inf is a token that is never written. None is uniform.
         context: "prefix", or the number n of last tokens.
 
-    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> from gridrl.rlhf.tokens import TokenWorld, a_world, paid
     >>> world = TokenWorld(["?"], "ab", 2)
     >>> model = LanguageModel(world)
     >>> model.distribution("?").round(3)
@@ -49,25 +59,16 @@ class LanguageModel:
     def __init__(
         self, world: TokenWorld, logits: ArrayLike | None = None, *, context: str | int = "prefix"
     ) -> None:
-        if not isinstance(world, TokenWorld):
-            raise TypeError(f"world must be a TokenWorld; it is {world!r}")
+        a_world(world, "world")
         if context != "prefix":
             context = whole(context, "context", least=0)
         shape = (n_contexts(world, context), len(world.vocabulary))
-        table = np.zeros(shape) if logits is None else np.array(logits, dtype=np.float64)
-        if table.shape != shape:
-            raise ValueError(f"logits must have shape {shape}; it has {table.shape}")
-        bad = np.isnan(table) | (table == np.inf)
-        if bad.any():
-            row, token = (int(i) for i in np.argwhere(bad)[0])
-            raise ValueError(
-                f"logits[{row}, {token}] must be finite or -inf; it is {table[row, token]}"
-            )
-        if (silent := np.isneginf(table).all(axis=1)).any():
-            raise ValueError(f"logits[{int(silent.argmax())}] must leave a token to write")
+        table = np.zeros(shape) if logits is None else _logits(logits, shape)
         object.__setattr__(self, "world", world)
         object.__setattr__(self, "logits", read_only(table))
         object.__setattr__(self, "context", context)
+
+    __setstate__ = restore
 
     def with_logits(self, logits: ArrayLike) -> LanguageModel:
         """The same model with other numbers."""
@@ -113,7 +114,7 @@ class LanguageModel:
     def next_token(self, prompt: str, prefix: str = "") -> dict[str, float]:
         """pi(token | prompt, prefix), by token.
 
-        >>> from gridrl.rlhf.tokens import TokenWorld
+        >>> from gridrl.rlhf.tokens import TokenWorld, a_world, paid
         >>> LanguageModel(TokenWorld(["?"], "a", 2)).next_token("?", "a")
         {'a': 0.5, '$': 0.5}
         """
@@ -159,6 +160,8 @@ class LanguageModel:
         Of worlds of any size.
         """
         x = indices(prompts, "prompts", len(self.world.prompts))
+        if x.ndim != 1:
+            raise ValueError(f"prompts must have shape (B,); it has {x.shape}")
         heat, chance = number(temperature, "temperature", 0), generator(rng)
         uniform = chance.random((self.world.length, len(x))).T
         return write(self, _next_tokens(self.logits, heat)[None], x, uniform[None])[0]
@@ -168,12 +171,45 @@ class LanguageModel:
         return f"LanguageModel({self.logits.shape[0]} contexts ({what}), {self.world!r})"
 
 
+def a_model(value: object, name: str) -> LanguageModel:
+    """Return a language model.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, LanguageModel):
+        raise TypeError(f"{name} must be a LanguageModel; it is {value!r}")
+    return value
+
+
+def _logits(values: ArrayLike, shape: tuple[int, ...]) -> Array:
+    try:
+        raw = np.asarray(values)
+    except ValueError as error:
+        raise ValueError("logits must be a rectangular table; its rows differ in length") from error
+    if raw.dtype.kind not in "iuf":
+        raise TypeError(f"logits must hold real numbers; it holds {raw.dtype}")
+    if raw.shape != shape:
+        raise ValueError(f"logits must have shape {shape}; it has {raw.shape}")
+    found = np.array(raw, dtype=np.float64)
+    if (bad := np.isnan(found) | (found == np.inf)).any():
+        row, token = (int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"logits[{row}, {token}] must be finite or -inf; it is {found[row, token]}"
+        )
+    if (silent := np.isneginf(found).all(axis=1)).any():
+        raise ValueError(f"logits[{int(silent.argmax())}] must leave a token to write")
+    return found
+
+
 def _next_tokens(logits: Array, temperature: float) -> Array:
     """pi(token | context), (contexts, V); the likeliest, evenly, at temperature 0."""
     if temperature == 0:
         best = logits == logits.max(axis=1, keepdims=True)
         return np.asarray(best / best.sum(axis=1, keepdims=True))
-    return softmax(logits / temperature, axis=-1)
+    with np.errstate(over="ignore"):  # far below the likeliest: never
+        colder = (logits - logits.max(axis=1, keepdims=True)) / temperature
+    return softmax(colder, axis=-1)
 
 
 def write(model: LanguageModel, chances: Array, x: Indices, uniform: Array) -> Indices:
@@ -210,8 +246,5 @@ def scores(
     rows = np.column_stack([x, answers.reshape(len(x), -1)])
     once, place = np.unique(rows, axis=0, return_inverse=True)
     texts = [(world.prompts[row[0]], world.text(row[1:][row[1:] >= 0])) for row in once]
-    values = np.array([float(reward(*text)) for text in texts])
-    if not np.isfinite(values).all():
-        prompt, answer = texts[int(np.isfinite(values).argmin())]
-        raise ValueError(f"reward must be finite; it is not for {answer!r} to prompt {prompt!r}")
+    values = np.array([paid(reward, *text) for text in texts])
     return np.asarray(values[place.ravel()])

@@ -3,8 +3,7 @@
 RLHF as RL: the state is the prompt and what was written so far, the action is the next token, and
 the world does nothing but append it. An answer ends with the end token, or when it is full.
 
-All answers of a prompt form a tree. Its nodes, the prefixes, are numbered level by level; prefix i
-closed with the end token is completion i, and the full answers come after these.
+All answers to a prompt form a tree, whose nodes are numbered (see `numbering`).
 
 Symbols: x prompt, y completion; P prompts, V tokens (the end token last), N completions of a
 prompt, n prefixes.
@@ -17,16 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.processes import MDP, SparseTransitions
-from gridrl.tables import Array, Indices, read_only, table, whole
+from gridrl.rlhf import numbering
+from gridrl.tables import Array, Indices, index, number, read_only, restore, table, whole
 
 ENUMERABLE = 1_000_000  # completions of all prompts together
-LARGEST = 2**62  # completions of a prompt that can be numbered
 Reward = Callable[[str, str], float] | ArrayLike
 
 
@@ -59,9 +57,12 @@ class TokenWorld:
     def __init__(
         self, prompts: Sequence[str], vocabulary: Sequence[str], length: int, *, end: str = "$"
     ) -> None:
-        asked = (prompts,) if isinstance(prompts, str) else tuple(prompts)
-        tokens = (*(token for token in vocabulary if token != end), end)
-        for name, words in (("prompts", asked), ("vocabulary", tokens)):
+        asked = (prompts,) if isinstance(prompts, str) else _words(prompts, "prompts")
+        given = _words(vocabulary, "vocabulary")
+        if end in given:
+            given = tuple(token for k, token in enumerate(given) if k != given.index(end))
+        tokens = (*given, end)
+        for name, words in (("end", (end,)), ("prompts", asked), ("vocabulary", tokens)):
             _check_words(words, name, spaces=name == "prompts")
         if len(tokens) < 2:
             raise ValueError("vocabulary must have a token besides the end token; it has none")
@@ -69,6 +70,8 @@ class TokenWorld:
         object.__setattr__(self, "vocabulary", tokens)
         object.__setattr__(self, "length", whole(length, "length", least=1))
         object.__setattr__(self, "end", end)
+
+    __setstate__ = restore
 
     # --- words ------------------------------------------------------------------------------
 
@@ -89,7 +92,7 @@ class TokenWorld:
         """
         words = self._split(text)
         for k, word in enumerate(words):
-            if word not in self._number:
+            if not isinstance(word, str) or word not in self._number:
                 known = " ".join(self.vocabulary)
                 raise ValueError(f"{name}[{k}] must be one of {known}; it is {word!r}")
         if self.end in words[:-1]:
@@ -103,7 +106,8 @@ class TokenWorld:
 
     def text(self, tokens: Sequence[str] | Sequence[int] | Indices) -> str:
         """The tokens, words or numbers, as one text."""
-        words = [w if isinstance(w, str) else self.vocabulary[int(w)] for w in tokens]
+        V = len(self.vocabulary)
+        words = [w if isinstance(w, str) else self.vocabulary[index(w, "token", V)] for w in tokens]
         return self.separator.join(words)
 
     def prompt(self, text: str) -> int:
@@ -119,25 +123,32 @@ class TokenWorld:
 
     def _split(self, text: str | Sequence[str]) -> list[str]:
         if not isinstance(text, str):
-            return list(text)
+            return list(_words(text, "completion"))
         return text.split() if self.separator else list(text)
 
     # --- the tree ---------------------------------------------------------------------------
 
     @property
+    def _size(self) -> tuple[int, int]:
+        """W tokens besides the end, L tokens at most."""
+        return len(self.vocabulary) - 1, self.length
+
+    @property
     def n_completions(self) -> int:
         """N, the answers to a prompt."""
-        return self.n_prefixes + (len(self.vocabulary) - 1) ** self.length
+        W, L = self._size
+        return self.n_prefixes + W**L
 
     @property
     def n_prefixes(self) -> int:
         """Answers that are not yet at an end, the empty one included."""
-        return sum((len(self.vocabulary) - 1) ** d for d in range(self.length))
+        return numbering.n_prefixes(*self._size)
 
     @property
     def enumerable(self) -> bool:
         """Whether all answers to all prompts can be listed."""
-        return self.n_completions * len(self.prompts) <= ENUMERABLE
+        small = numbering.digits(*self._size) < 20  # the number itself may be huge
+        return small and self.n_completions * len(self.prompts) <= ENUMERABLE
 
     def must_be_enumerable(self) -> None:
         """Say that it is too large, if it is.
@@ -148,15 +159,18 @@ class TokenWorld:
         if not self.enumerable:
             raise ValueError(
                 f"the world must have at most {ENUMERABLE:,} completions to be enumerated; it has"
-                f" {self.n_completions * len(self.prompts):,} (sample instead)"
+                f" {self._many(len(self.prompts))} (sample instead)"
             )
+
+    def _many(self, times: int = 1) -> str:
+        """How many completions there are, times a number, if that can be written."""
+        size = numbering.digits(*self._size)
+        return f"{times * self.n_completions:,}" if size < 20 else f"about 10^{size:.0f}"
 
     @cached_property
     def levels(self) -> tuple[slice, ...]:
         """Which prefixes have 0, 1, ..., length - 1 tokens."""
-        sizes = [(len(self.vocabulary) - 1) ** d for d in range(self.length)]
-        ends = accumulate(sizes)
-        return tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
+        return numbering.levels(*self._size)
 
     @cached_property
     def prefixes(self) -> Indices:
@@ -173,19 +187,10 @@ class TokenWorld:
     def tokens_of(self, completions: ArrayLike) -> Indices:
         """The tokens of completions given by number, (..., length), -1 after their end.
 
-        The number of a prefix counts on in base V - 1 from the first of its level.
-
         Raises:
             ValueError: a world too large to number.
         """
-        y, W = np.asarray(completions, dtype=np.intp), len(self.vocabulary) - 1
-        depth = np.searchsorted(self._first, y, side="right") - 1
-        left, rows = y - self._first[depth], np.full((*y.shape, self.length), -1, dtype=np.intp)
-        for t in reversed(range(self.length)):
-            there = t < depth
-            rows[..., t] = np.where(there, left % W, np.where(t == depth, W, -1))
-            left = np.where(there, left // W, left)
-        return rows
+        return numbering.tokens_of(completions, *self._size)
 
     def numbers_of(self, tokens: ArrayLike) -> Indices:
         """The numbers of completions given by tokens (..., length), -1 after their end, (...).
@@ -193,21 +198,7 @@ class TokenWorld:
         Raises:
             ValueError: a world too large to number.
         """
-        rows, W = np.asarray(tokens, dtype=np.intp), len(self.vocabulary) - 1
-        number, body = np.zeros(rows.shape[:-1], dtype=np.intp), (rows >= 0) & (rows < W)
-        for t in range(self.length):
-            number = np.where(body[..., t], number * W + rows[..., t], number)
-        return np.asarray(self._first[body.sum(axis=-1)] + number)
-
-    @cached_property
-    def _first(self) -> Indices:
-        """The first completion with 0, 1, ..., length tokens before the end."""
-        if self.n_completions > LARGEST:
-            raise ValueError(
-                f"the world must have at most {LARGEST:.1e} completions to be numbered; it has"
-                f" {self.n_completions:.1e} (write and score its texts instead)"
-            )
-        return np.array([*(level.start for level in self.levels), self.n_prefixes], dtype=np.intp)
+        return numbering.numbers_of(tokens, *self._size)
 
     @cached_property
     def lengths(self) -> Indices:
@@ -253,7 +244,7 @@ class TokenWorld:
 
     # --- as a decision process --------------------------------------------------------------
 
-    def rewards(self, reward: Reward, *, runs: bool = False) -> Array:
+    def rewards(self, reward: Reward, *, runs: bool = False, name: str = "reward") -> Array:
         """R(x, y) of every prompt and completion, (P, N): of a function (x, y), or such a table.
 
         With `runs`, a table may be of several runs, (K, P, N).
@@ -264,10 +255,10 @@ class TokenWorld:
         shape: tuple[int, ...] = (len(self.prompts), self.n_completions)
         self.must_be_enumerable()
         if callable(reward):
-            reward = [[float(reward(x, y)) for y in self.texts] for x in self.prompts]
+            reward = [[paid(reward, x, y, name) for y in self.texts] for x in self.prompts]
         elif runs and np.ndim(reward) == 3:
             shape = (len(np.asarray(reward)), *shape)
-        return table(reward, "reward", shape)
+        return table(reward, name, shape)
 
     def mdp(self, reward: Reward, gamma: float = 1.0) -> MDP:
         """The token MDP: states are prompt and prefix, and one end; actions are tokens.
@@ -277,7 +268,7 @@ class TokenWorld:
         R = self.rewards(reward)
         prompts, n, V = len(self.prompts), self.n_prefixes, len(self.vocabulary)
         S = prompts * n + 1
-        leads, pays = self._moves()
+        leads, pays = numbering.moves(*self._size)
         to = np.where(leads >= 0, leads + n * np.arange(prompts)[:, None, None], S - 1)
         paid = np.where(pays >= 0, R[:, pays], 0.0)
         from scipy.sparse import csr_array
@@ -294,20 +285,41 @@ class TokenWorld:
             labels=[*labels, "end"], action_labels=self.vocabulary,
         )  # fmt: skip
 
-    def _moves(self) -> tuple[Indices, Indices]:
-        """Which prefix, and which completion, each token leads to; -1 for none. Both (n, V)."""
-        n, V = self.n_prefixes, len(self.vocabulary)
-        leads, pays = np.full((n, V), -1, dtype=np.intp), np.full((n, V), -1, dtype=np.intp)
-        inner = self.levels[-1].start
-        leads[:inner, : V - 1] = 1 + np.arange(n - 1).reshape(inner, V - 1)
-        pays[:, V - 1] = np.arange(n)
-        full = np.arange(n, self.n_completions)
-        pays[inner:, : V - 1] = full.reshape(n - inner, V - 1)
-        return leads, pays
-
     def __repr__(self) -> str:
         sizes = f"{len(self.prompts)} prompts, {len(self.vocabulary)} tokens"
-        return f"TokenWorld({sizes}, length {self.length}, {self.n_completions:,} completions each)"
+        return f"TokenWorld({sizes}, length {self.length}, {self._many()} completions each)"
+
+
+def a_world(value: object, name: str) -> TokenWorld:
+    """Return a world of tokens.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, TokenWorld):
+        raise TypeError(f"{name} must be a TokenWorld; it is {value!r}")
+    return value
+
+
+def paid(
+    reward: Callable[[str, str], float], prompt: str, answer: str, name: str = "reward"
+) -> float:
+    """What a function of two texts pays for an answer; True is 1.
+
+    Raises:
+        TypeError, ValueError: it is no finite number; prompt and answer are named.
+    """
+    value = reward(prompt, answer)
+    if isinstance(value, bool | np.bool_):
+        return float(value)
+    return number(value, f"{name}({prompt!r}, {answer!r})")
+
+
+def _words(given: Sequence[str], name: str) -> tuple[str, ...]:
+    try:
+        return tuple(given)
+    except TypeError as error:
+        raise TypeError(f"{name} must be a sequence of words; it is {given!r}") from error
 
 
 def _check_words(words: tuple[str, ...], name: str, *, spaces: bool) -> None:
@@ -316,7 +328,7 @@ def _check_words(words: tuple[str, ...], name: str, *, spaces: bool) -> None:
     for k, word in enumerate(words):
         if not isinstance(word, str):
             raise TypeError(f"{name}[{k}] must be a str; it is {word!r}")
-        if not word or (not spaces and word != word.strip()) or (not spaces and " " in word):
+        if not word or (not spaces and word.split() != [word]):
             raise ValueError(f"{name}[{k}] must be a word without spaces; it is {word!r}")
         if word in words[:k]:
             raise ValueError(f"{name}[{k}] must not be given twice; it is {word!r}")

@@ -264,7 +264,7 @@ def test_numbers_of_answers_lead_there_and_back() -> None:
     np.testing.assert_array_equal(LARGE.tokens_of(numbers), rows)
     assert numbers.max() > 2**32
     assert [LARGE.completion(text) for text in LARGE.texts_of(rows)] == numbers.tolist()
-    with pytest.raises(ValueError, match=r"at most 4.6e\+18 completions to be numbered; it has"):
+    with pytest.raises(ValueError, match=r"at most 4.6e\+18 completions to be numbered; .* 10\^20"):
         TokenWorld(["?"], "abcdefghij", 20).completion("a$")
 
 
@@ -388,5 +388,5 @@ def test_tables_of_pairs_are_refused_with_their_size() -> None:
     alone = LanguageModel(LARGE, mute, context=1)
     with pytest.raises(ValueError, match=r"model must have 2 answers to compare; .* 'the "):
         label_pairs(LARGE, likes_a, alone, 2, rng=0)
-    with pytest.raises(ValueError, match=r"reward must be finite; it is not for '.*' to prompt"):
+    with pytest.raises(ValueError, match=r"reward\('the .*\) must be finite; it is nan"):
         ppo(bigram(LARGE), lambda x, y: np.nan, updates=1, rng=0)

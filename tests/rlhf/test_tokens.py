@@ -124,5 +124,5 @@ def test_an_unknown_prompt_and_a_reward_of_another_shape() -> None:
         world.completions("why")
     with pytest.raises(ValueError, match=r"reward must have shape \(1, 15\); it has \(1, 2\)"):
         world.rewards([[0.0, 1.0]])
-    with pytest.raises(ValueError, match=r"reward\[0, 0\] must be finite"):
+    with pytest.raises(ValueError, match=r"reward\('\?', '\$'\) must be finite; it is inf"):
         world.rewards(lambda x, y: np.inf if y == "$" else 0.0)
