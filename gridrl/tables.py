@@ -149,6 +149,13 @@ def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) ->
     return result
 
 
+def called(value: Any, name: str) -> Any:
+    """Return a function."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function; it is {value!r}")
+    return value
+
+
 def tolerance(tol: Any) -> float:
     """Return a promise on an error: a finite number, not negative."""
     return number(tol, "tol", 0)

@@ -20,7 +20,7 @@ def tell(story: Story) -> None:
         the {world.n_completions:,} answers to a prompt can be listed, and every expectation is a
         sum. It has read a small corpus, good and bad, and imitated six demonstrations:"""
     )
-    tree = plot.completion_tree(begun.reference, asked)
+    tree = plot.completion_tree(begun.reference, asked, most=10)
     story.picture("completions", tree, f"What it may say after '{asked}', and how likely.")
     best = regularised_optimum(begun.reference, words.reward, begun.beta)
     likely = [
@@ -29,14 +29,20 @@ def tell(story: Story) -> None:
     ]
     story.say(
         f"""Most likely after '{asked}': pretrained '{likely[0]}', fine-tuned '{likely[1]}', and
-        the exact optimum of reward less KL '{likely[2]}'. Votes of a human on pairs of answers is
-        all that the methods hear. J is the human's own reward less beta KL; the gap is beta KL to
-        the optimum, for every policy, to the last digit:"""
+        the exact optimum of reward less KL '{likely[2]}'. Besides, the methods hear only 500 votes
+        of a human on pairs of answers. J is the human's own reward (gold) less {begun.beta:g} KL to
+        the fine-tuned model, in nats; the gap to the optimum is {begun.beta:g} KL(policy ||
+        optimum), for every policy, to the last digit. A policy wins if its answer has more gold
+        than the fine-tuned model's; a tie is half a win:"""
     )
     rows = compare(words, votes=500, runs=1 if story.quick else 2, rng=story.seed)
     cells = [[row.name, *(row.means[c] for c in COLUMNS), row.labels] for row in rows]
     story.table(["method", *COLUMNS, "labels"], cells)
+    made = {row.name: row.probs[0] for row in rows if row.name != "optimum"}
+    seen = plot.frontier(begun.reference, words.reward, made, beta=begun.beta)
+    story.picture("frontier", seen, "Gold reward against KL; no policy is above the line.")
     story.say(
         """Best-of-N and rejection sampling pay too much KL; DPO of a few votes is sure of what few
-        people said; Nash-MD at this temperature is careful. Notebooks 15 to 20 say why."""
+        people said; Nash-MD and IPO, which hear probabilities in place of rewards, stay close to
+        where they began. Notebooks 15 to 20 say why."""
     )

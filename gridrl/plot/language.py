@@ -16,6 +16,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from gridrl.plot.curve import COLOURS, STYLES
+from gridrl.rlhf.divergences import must_share_world
 from gridrl.rlhf.hacking import Overoptimisation, deviation, tilted
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import Reward, TokenWorld
@@ -24,9 +25,10 @@ from gridrl.tables import Array, distributions, kl, number, table, whole
 DARK = "0.15"
 BEND = 0.35  # of the way to the next token a branch is steep, then level
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
-OUTWARDS = np.array([[-0.8, -0.6], [0.8, -0.6], [0.0, 1.0]])
+OUTWARDS = np.array([[0.0, -1.6], [0.0, -1.6], [0.0, 1.0]])
 HALO = [withStroke(linewidth=3, foreground="white")]
-MARKERS = "os^Dv<>P"
+MARKERS = "os^Dv<>PXhdp8"
+WIDEST = 15  # inches; wider, and 12 points are no longer readable on a slide
 FEW = 12  # steps of a path that are marked one by one
 
 
@@ -74,23 +76,29 @@ def completion_tree(
     depth = max(len(tokens) for tokens in written)
     wide = max(len(model.world.texts[y]) for y in shown)
     step = 0.8 + 0.1 * (max(map(len, model.world.vocabulary)) + 5)  # inches from token to token
-    right = depth + 0.1 + 0.125 * (wide + 6) / step
+    named = step * depth + 0.125 * (wide + 6) < WIDEST  # else the branches alone spell the answers
+    right = depth + 0.1 + 0.125 * (wide * named + 6) / step
     if ax is None:
-        size = step * (right + 0.1), 0.9 + 0.42 * len(shown)
+        size = max(step * (right + 0.1), 0.13 * len(prompt)), 0.9 + 0.42 * len(shown)
         _, ax = plt.subplots(figsize=size, layout="constrained")
     _draw_branches(ax, model.world, branches)
     for y, tokens in zip(shown, written, strict=True):
         leaf = branches[tokens]
-        ax.text(depth + 0.06, leaf.y, f"{model.world.texts[y]}  {p[y]:.2f}", size=13, color=DARK,
-                va="center", gid="answer")  # fmt: skip
+        label = f"{model.world.texts[y]}  {_share(p[y])}" if named else _share(p[y])
+        ax.text(depth + 0.06, leaf.y, label, size=13, color=DARK, va="center", gid="answer")
         ax.plot([leaf.x, depth + 0.03], [leaf.y, leaf.y], color="0.75", lw=0.8, ls=":", zorder=1)
     others = int((p > 0).sum()) - len(shown)
-    below = f"{others:,} other answers: {1 - p[shown].sum():.2f}" if others else ""
+    below = f"{others:,} other answers: {_share(1 - p[shown].sum())}" if others else ""
     ax.set(xlim=(-0.1, right), ylim=(len(shown) - 0.4, -0.7))
     ax.set_axis_off()
     ax.set_title(prompt, size=15, loc="left")
     ax.text(0.0, -0.01, below, size=12, color=DARK, transform=ax.transAxes, va="top", gid="others")
     return ax
+
+
+def _share(p: float) -> str:
+    """A probability in two digits; what would read 0.00 though it is more is said so."""
+    return "<0.01" if 0 < p < 0.005 else f"{p:.2f}"
 
 
 def _written(world: TokenWorld, y: int) -> tuple[int, ...]:
@@ -121,7 +129,7 @@ def _draw_branches(ax: Axes, world: TokenWorld, branches: Mapping[Any, Branch]) 
         x = [above.x, above.x + BEND, branch.x]
         ax.plot(x, [above.y, branch.y, branch.y], color=COLOURS[0], lw=width, gid="branch",
                 solid_joinstyle="round", zorder=2)  # fmt: skip
-        words = f"{world.vocabulary[tokens[-1]]} {branch.mass / above.mass:.2f}"
+        words = f"{world.vocabulary[tokens[-1]]} {_share(branch.mass / above.mass)}"
         ax.annotate(words, ((x[1] + x[2]) / 2, branch.y), (0, 1 + width / 2), size=12, gid="token",
                     textcoords="offset points", ha="center", va="bottom", color=DARK, zorder=4,
                     path_effects=HALO)  # fmt: skip
@@ -164,7 +172,8 @@ def frontier(
         raise TypeError(f"reference must be a LanguageModel; it is {reference!r}")
     r = reference.world.rewards(reward)
     if ax is None:
-        _, ax = plt.subplots(figsize=(7, 4.8), layout="constrained")
+        wide = 9.5 if len(policies or {}) > 6 else 7
+        _, ax = plt.subplots(figsize=(wide, 4.8), layout="constrained")
     edge = _edge(reference, r)
     ax.plot(*edge.T, color=DARK, lw=2.4, label="p*, every β", gid="edge", zorder=2)
     low, high = edge[0, 1], edge[-1, 1]
@@ -175,11 +184,16 @@ def frontier(
     for k, (name, given) in enumerate((policies or {}).items()):
         steps = given if isinstance(given, Sequence) or np.ndim(given) == 3 else [given]
         at = np.array([_place(reference, r, step, name) for step in steps])
-        ax.plot(*at.T, color=COLOURS[k % 7], ls=STYLES[k % 7], lw=1.8, label=name, zorder=3,
-                marker=MARKERS[k % 8], ms=9, mec="white", markevery=_marked(at))  # fmt: skip
+        path = len(at) > 1
+        ax.plot(*at.T, color=COLOURS[k % 7], ls=STYLES[k % 7] if path else "none", lw=1.8,
+                label=name, zorder=3 if path else 4, marker=MARKERS[k % len(MARKERS)], ms=9,
+                mec="white", markevery=_marked(at))  # fmt: skip
     ax.set_ylim(top=max(top, ax.get_ylim()[1]) if high == low else top)
     _dress(ax, "KL(policy || reference), nats", "expected reward")
-    ax.legend(fontsize=12, frameon=False, loc="lower right")
+    if len(policies or {}) > 6:  # too many to stand below the line
+        ax.legend(fontsize=12, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        ax.legend(fontsize=12, frameon=False, loc="lower right")
     return ax
 
 
@@ -192,7 +206,10 @@ def _edge(reference: LanguageModel, r: Array) -> Array:
 
 
 def _place(reference: LanguageModel, r: Array, policy: Any, name: str) -> tuple[float, float]:
-    given = policy.probs if isinstance(policy, LanguageModel) else policy
+    given = policy
+    if isinstance(policy, LanguageModel):
+        must_share_world(reference.world, policy.world, f"policies[{name!r}]")
+        given = policy.probs
     p = distributions(given, f"policies[{name!r}]", r.shape)
     far = kl(p, reference.probs)
     if np.isinf(far).any():
@@ -250,9 +267,13 @@ def gold_and_proxy(found: Overoptimisation, *, ax: Axes | None = None) -> Axes:
         p = tilted(found.reference, found.proxy, found.peak)
         d = float(np.sqrt(kl(p, found.reference.probs).mean()))
         ax.axvline(d, color="0.4", lw=1.2, zorder=1)
-        ax.annotate(f"β = {found.beta:.2g}", (d, 1), xycoords=("data", "axes fraction"), size=12,
-                    ha="left", va="top", xytext=(5, 0), textcoords="offset points")  # fmt: skip
-    _dress(ax, "√KL(policy || reference)", "expected reward")
+        left = d > 0.6 * float(far.distance.max())  # no room on its right
+        ax.annotate(f"Cov = 0, β = {found.beta:.3g}", (d, 1), xycoords=("data", "axes fraction"),
+                    size=12, ha="right" if left else "left", va="top",
+                    xytext=(-5 if left else 5, 0), textcoords="offset points")  # fmt: skip
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + 0.07 * (high - low))  # room for the line's name
+    _dress(ax, "√KL(policy || reference), √nats", "expected reward")
     ax.legend(fontsize=12, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return ax
 
@@ -306,7 +327,10 @@ def simplex(
         ax.plot(*(at @ CORNERS), marker="*XPd"[k % 4], ms=15, color="white", mec="black",
                 ls="none", label=name, zorder=6)  # fmt: skip
     if any(not str(line.get_label()).startswith("_") for line in ax.lines):
-        ax.legend(fontsize=12, frameon=False, loc="upper left", bbox_to_anchor=(0.72, 1.0))
+        names = ax.get_legend_handles_labels()[1]
+        columns = 3 if len(names) == 3 and max(map(len, names)) < 15 else 2
+        ax.legend(fontsize=12, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0.0),
+                  ncols=columns)  # fmt: skip
     return ax
 
 
@@ -341,9 +365,8 @@ def _triangle(ax: Axes | None, names: Sequence[str]) -> Axes:
         return ax
     ax.add_patch(Polygon(CORNERS, fc="none", ec=DARK, lw=1.4, gid="simplex", zorder=1))
     for name, at, out in zip(names, CORNERS, OUTWARDS, strict=True):
-        x, y = at + 0.045 * out
-        ha = "center" if out[0] == 0 else "right" if out[0] < 0 else "left"
-        ax.text(x, y, name, size=14, ha=ha, va="center", gid="corner")
+        x, y = at + 0.055 * out
+        ax.text(x, y, name, size=14, ha="center", va="center", gid="corner")
     ax.set(xlim=(-0.16, 1.16), ylim=(-0.12, 0.98), aspect="equal")
     ax.set_axis_off()
     return ax
@@ -357,8 +380,8 @@ def _draw_path(ax: Axes, k: int, name: str, path: Array) -> None:
         at = runs[:, run] @ CORNERS
         ax.plot(*at[0], marker="o", ms=8, mfc="white", mec=look["color"], mew=1.8, zorder=4)
         label = name if run == 0 and name else "_"
-        ax.plot(*at.T, lw=2.0 if path.ndim == 2 else 1.0, label=label, marker=MARKERS[k % 8], ms=8,
-                markevery=[len(at) - 1], zorder=4, **look)  # fmt: skip
+        ax.plot(*at.T, lw=2.0 if path.ndim == 2 else 1.0, label=label, ms=8, zorder=4,
+                marker=MARKERS[k % len(MARKERS)], markevery=[len(at) - 1], **look)  # fmt: skip
 
 
 def _draw_preferences(ax: Axes, M: Array) -> None:

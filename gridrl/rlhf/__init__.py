@@ -1,15 +1,16 @@
 """The agent is a language model: every method of RLHF on a table, beside its exact optimum.
 
-Reading order: `numbering`, `tokens` (a world of tokens), `trees`, `language` (the model), `words` (worlds to
-tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`, `search`, `distillation`;
-`votes`, `labelling`, `choices`, `reward_models`, `reward_measures`; `divergences`, `kl_estimators`,
-`regularised` (the objective and its optimum), `answers`, `estimates`; `rollouts`, `tuning`,
-`policy_optimisation`, `proximal`, `group_terms`, `groups`, `laboratory` (what an estimator really
-estimates); `duels`, `direct_losses`, `descent`, `direct`; `preference_models`, `games`,
-`self_play`; `hacking`; `pipeline` (all methods on one world).
+Reading order: `numbering`, `tokens` (a world of tokens), `trees`, `language` (the model), `words`
+(worlds to tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`, `search`,
+`distillation`; `votes`, `labelling`, `choices`, `reward_models`, `reward_measures`; `divergences`,
+`kl_estimators`, `regularised` (the objective and its optimum), `answers`, `estimates`; `rollouts`,
+`tuning`, `policy_optimisation`, `proximal`, `group_terms`, `groups`, `laboratory` (what an
+estimator really estimates); `duels`, `direct_losses`, `descent`, `direct`; `preference_models`,
+`games`, `self_play`; `hacking`; `pipeline` (all methods on one world).
 """
 
 from gridrl.rlhf.choices import pairwise, plackett_luce
+from gridrl.rlhf.descent import adam, steepest
 from gridrl.rlhf.direct import displacement, dpo, dpo_without_reference, ipo, kto, margins
 from gridrl.rlhf.direct_losses import dpo_loss, dpo_weight, ipo_loss, kto_loss
 from gridrl.rlhf.distillation import distill, distill_reverse
@@ -27,6 +28,7 @@ from gridrl.rlhf.games import (
 from gridrl.rlhf.group_terms import (
     GRPOTerms,
     dead_groups,
+    group_advantages,
     group_mean,
     group_std,
     leave_one_out,
@@ -78,7 +80,7 @@ from gridrl.rlhf.pipeline import Row, ask, begin, compare
 from gridrl.rlhf.policy_optimisation import gradient_terms, policy_gradient, sampled_gradient
 from gridrl.rlhf.preference_models import fit_bilinear_preferences, fit_preference_model
 from gridrl.rlhf.pretraining import Corpus, as_tree, mixture, pretrain, sentence_log_prob
-from gridrl.rlhf.proximal import PPOPlan, adaptive_kl, ppo
+from gridrl.rlhf.proximal import PPOPlan, adaptive_kl, ppo, ppo_gradient
 from gridrl.rlhf.regularised import (
     Optimum,
     derivation,
@@ -87,6 +89,7 @@ from gridrl.rlhf.regularised import (
     optimality_gap,
     regularised_optimum,
     soft_values,
+    token_model,
     unregularised_optimum,
 )
 from gridrl.rlhf.rejection import rejection_sampling, self_improvement
@@ -139,6 +142,7 @@ __all__ = [
     "TokenRewards",
     "TokenWorld",
     "accuracy_by_gap",
+    "adam",
     "adaptive_kl",
     "all_pairs",
     "as_reward",
@@ -176,6 +180,7 @@ __all__ = [
     "gold_peak",
     "gradient_terms",
     "grammatical",
+    "group_advantages",
     "group_gradient",
     "group_mean",
     "group_std",
@@ -217,6 +222,7 @@ __all__ = [
     "plackett_luce",
     "policy_gradient",
     "ppo",
+    "ppo_gradient",
     "preference_game",
     "preference_matrix",
     "pretrain",
@@ -236,6 +242,7 @@ __all__ = [
     "sentence_log_prob",
     "sft",
     "soft_values",
+    "steepest",
     "success_weight",
     "teacher_forcing",
     "thought_world",
@@ -244,6 +251,7 @@ __all__ = [
     "to_reference",
     "token_counts",
     "token_loss_gradient",
+    "token_model",
     "unregularised_optimum",
     "win_rate",
     "word_world",

@@ -19,7 +19,7 @@ from scipy.special import log_softmax, softmax
 
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.trees import rows_along
-from gridrl.tables import Array, Indices, Mask
+from gridrl.tables import Array, Indices, Mask, restore
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,8 @@ class Answers:
     run: Indices
     x: Indices
     written: Indices
+
+    __setstate__ = restore
 
     @cached_property
     def alive(self) -> Mask:

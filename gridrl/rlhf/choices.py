@@ -34,8 +34,8 @@ from scipy.special import logsumexp
 from gridrl.errors import NotConverged
 from gridrl.rlhf.divergences import must_share_world
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, Rankings, pair_shape
-from gridrl.tables import Array, Indices, table
+from gridrl.rlhf.votes import Pairs, Rankings, vote_table
+from gridrl.tables import Array, Indices
 
 Votes = Pairs | Rankings | ArrayLike
 STEPS = 200  # Newton steps; a dozen are usual
@@ -186,19 +186,15 @@ def _stages(ranks: Indices) -> list[tuple[list[int], float]]:
 
 
 def _infinite(world: TokenWorld, votes: ArrayLike) -> Choices:
-    w = table(votes, "votes", pair_shape(world))
-    if (negative := w < 0).any():
-        at = tuple(int(i) for i in np.argwhere(negative)[0])
-        raise ValueError(f"votes{list(at)} must not be negative; it is {w[at]:g}")
-    x, y, other = np.nonzero(w * ~np.eye(w.shape[1], dtype=bool))
-    _some(len(x))
+    w = vote_table(votes, world, "votes")
+    x, y, other = np.nonzero(w)
     weights = w[x, y, other]
     return Choices.among(x, np.column_stack([y, other]), weights / weights.sum())
 
 
 def _some(n: int) -> None:
     if not n:
-        raise ValueError("votes must hold at least one; there are none")
+        raise ValueError("votes must hold at least one vote; there is none")
 
 
 # --- is there a maximum ---------------------------------------------------------------------
@@ -278,8 +274,8 @@ def fit_table(choices: Choices, l2: float) -> Array:
 
 def fit_linear(choices: Choices, F: Array, l2: float) -> Array:
     """Minimise loss + l2/2 |theta|^2, (d,), in the weights that choices tell apart."""
-    blank = choices.chances(np.zeros(choices.size))
-    Z = _row_space(F.T @ (choices.curvature(blank) @ F))
+    winner, loser, _ = choices.edges
+    Z = _row_space(F[winner] - F[loser])
     G = F @ Z
 
     def step(z: Array) -> Array:
@@ -308,9 +304,13 @@ def _newton(loss: Callable[[Array], float], step: Callable[[Array], Array], n: i
 
 
 def _row_space(A: Array) -> Array:
-    """Orthonormal columns (d, k) that the rows of A (n, d) tell apart."""
+    """Orthonormal columns (d, k) that the rows of A (n, d) tell apart, whatever their units."""
     if not len(A):
         return np.zeros((A.shape[1], 0))
-    square = A.T @ A if len(A) > A.shape[1] else A
-    _, sizes, rows = np.linalg.svd(square, full_matrices=False)
-    return np.asarray(rows[sizes > SMALL * max(sizes[0], SMALL)].T)
+    units = np.abs(A).max(axis=0)
+    units = np.where(units > 0, units, 1.0)
+    even = A / units
+    _, sizes, rows = np.linalg.svd(even.T @ even if len(A) > A.shape[1] else even,
+                                   full_matrices=False)  # fmt: skip
+    seen = rows[sizes > SMALL * max(sizes[0], SMALL)]
+    return np.asarray(np.linalg.qr((seen * units).T)[0])

@@ -19,9 +19,9 @@ import numpy as np
 from gridrl.rlhf.direct_losses import kto_loss, kto_slope
 from gridrl.rlhf.divergences import kl_by_tokens, must_share_world
 from gridrl.rlhf.duels import Comparisons, Duels, duels_of, must_be_written, of_runs
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.streams import streams
-from gridrl.tables import Array, number, read_only, restore, whole
+from gridrl.tables import Array, called, number, read_only, restore, whole
 
 Rng = int | np.random.Generator | None
 Pull = Callable[[Duels, Array, Array], tuple[Array, Array]]
@@ -105,7 +105,9 @@ class Start:
         runs: int | None,
         likelihood: bool = False,
     ) -> None:
-        self.model, anchor = model, model if reference is None else reference
+        a_model(model, "model")
+        self.model = model
+        anchor = model if reference is None else a_model(reference, "reference")
         must_share_world(model.world, anchor.world, "reference")
         self.duels = duels_of(comparisons, model, runs)
         must_be_written(self.duels, anchor, "reference")
@@ -129,6 +131,7 @@ class Descent:
     def __post_init__(self) -> None:
         number(self.alpha, "alpha", 0)
         whole(self.iterations, "iterations", least=1)
+        called(self.rule, "rule")
         if self.batch is not None:
             whole(self.batch, "batch", least=1)
 
@@ -144,8 +147,10 @@ def descend(start: Start, pull: Pull, how: Descent, rng: Rng) -> Iterator[Direct
         gradient = answers.gradient(theta, slope[:, None])
         move, mean, square = how.rule(gradient, mean, square, t)
         theta = theta - how.alpha * (1 - (t - 1) / how.iterations) * move
+        if np.isnan(theta).any():
+            raise ValueError(f"alpha must be smaller: the logits are no numbers after {t} steps")
         k = 0 if start.squeezed else slice(None)
-        yield Direct(model, read_only(theta)[k], loss[k], start.endless[k], t)
+        yield Direct(model, read_only(theta)[k], read_only(loss)[k], read_only(start.endless)[k], t)
 
 
 def on_margins(

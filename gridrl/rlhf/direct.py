@@ -42,7 +42,7 @@ from gridrl.rlhf.descent import (
 from gridrl.rlhf.direct_losses import above_0, dpo_loss, dpo_slope, ipo_loss, ipo_slope
 from gridrl.rlhf.divergences import must_cover_tokens, must_share_world
 from gridrl.rlhf.duels import Comparisons, duels_of, must_be_written
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.rlhf.votes import Pairs
 from gridrl.tables import Array
 
@@ -94,7 +94,7 @@ def dpo(
     """
     start = Start(model, comparisons, reference, runs, likelihood=True)
     loss, slope = partial(dpo_loss, beta=beta), partial(dpo_slope, beta=above_0(beta, "beta"))
-    how = Descent(alpha, iterations, batch, rule or adam)
+    how = Descent(alpha, iterations, batch, adam if rule is None else rule)
     yield from descend(start, on_margins(start.log_ref, loss, slope), how, rng)
 
 
@@ -120,7 +120,7 @@ def dpo_without_reference(
     """
     start = Start(model, comparisons, None, runs, likelihood=True)
     loss, slope = partial(dpo_loss, beta=1.0), partial(dpo_slope, beta=1.0)
-    how = Descent(alpha, iterations, batch, rule or adam)
+    how = Descent(alpha, iterations, batch, adam if rule is None else rule)
     yield from descend(start, on_margins(0.0, loss, slope), how, rng)
 
 
@@ -158,7 +158,7 @@ def ipo(
     start = Start(model, comparisons, reference, runs)
     loss, slope = partial(ipo_loss, tau=tau), partial(ipo_slope, tau=above_0(tau, "tau"))
     scale = 1 / start.duels.answers.lengths if length_normalised else 1.0
-    how = Descent(alpha, iterations, batch, rule or adam)
+    how = Descent(alpha, iterations, batch, adam if rule is None else rule)
     yield from descend(start, on_margins(start.log_ref, loss, slope, scale), how, rng)
 
 
@@ -198,7 +198,7 @@ def kto(
     start = Start(model, comparisons, reference, runs)
     if reference is not None:
         must_cover_tokens(reference, model)  # the KL to it is part of the loss
-    how = Descent(alpha, iterations, batch, rule or adam)
+    how = Descent(alpha, iterations, batch, adam if rule is None else rule)
     yield from descend(start, on_ratios(start, above_0(beta, "beta"), weights), how, rng)
 
 
@@ -211,7 +211,10 @@ def margins(model: LanguageModel, reference: LanguageModel, votes: Pairs) -> Arr
     Raises:
         ValueError: one of the models gives an answer of a vote probability 0.
     """
-    must_share_world(model.world, reference.world, "reference")
+    a_model(model, "model")
+    must_share_world(model.world, a_model(reference, "reference").world, "reference")
+    if not isinstance(votes, Pairs):
+        raise TypeError(f"votes must be Pairs; it is {votes!r}")
     duels = duels_of(votes, model, None)
     for name, asked in (("model", model), ("reference", reference)):
         must_be_written(duels, asked, name)
@@ -235,8 +238,13 @@ def displacement(model: LanguageModel, prompt: str, chosen: str, rejected: str) 
     >>> round(displacement(bigram, "?", "aaa$", "aaaa$"), 9)
     -1.0
     """
-    world = model.world
+    world = a_model(model, "model").world
     x, run = np.full(2, world.prompt(prompt)), np.arange(2)
-    both = Answers(model, run, x, np.array([world.answer(y) for y in (chosen, rejected)]))
+    both = Answers(
+        model,
+        run,
+        x,
+        np.array([world.answer(chosen, "chosen"), world.answer(rejected, "rejected")]),
+    )
     g, other = both.gradient(np.stack([model.logits] * 2), np.ones((2, 1)))
     return float((g * (g - other)).sum())

@@ -121,6 +121,8 @@ def _felt(
     weights: tuple[float, float],
 ) -> tuple[Array, Array]:
     """beta times gain if liked, times loss if not; and lambda."""
+    if len(weights) != 2:
+        raise ValueError(f"weights must be two, of the liked and of the others; it is {weights!r}")
     liked, unliked = (number(w, f"weights[{i}]", 0) for i, w in enumerate(weights))
     gain = above_0(beta, "beta") * (np.subtract(log_ratio, kl, dtype=np.float64))
     return np.where(desirable, gain, -gain), np.where(desirable, liked, unliked)

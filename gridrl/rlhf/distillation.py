@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import rel_entr
 
 from gridrl.iterates import algorithm
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.divergences import kl, must_share_world
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.rlhf.pretraining import counted
 from gridrl.tables import Array, Mask, read_only, restore, whole
 
@@ -60,7 +60,9 @@ def distill(teacher: LanguageModel, student: LanguageModel) -> Distilled:
     Raises:
         ValueError: models of two worlds.
     """
-    _one_world(teacher, student)
+    must_share_world(
+        a_model(student, "student").world, a_model(teacher, "teacher").world, "teacher"
+    )
     tables = student.tables
     counts = tables.gather(tables.flow(teacher.probs), student.logits.shape)
     return _distilled(teacher, counted(student, counts))
@@ -80,7 +82,9 @@ def distill_reverse(
         ValueError: models of two worlds; a teacher that never writes an answer of the student's
             (the divergence is infinite); it is named.
     """
-    _one_world(teacher, student)
+    must_share_world(
+        a_model(student, "student").world, a_model(teacher, "teacher").world, "teacher"
+    )
     _must_cover(teacher, student)
     written = ~np.isneginf(student.logits)
     theta = student.logits[written]
@@ -115,8 +119,9 @@ def _filled(student: LanguageModel, written: Mask, theta: Array) -> Array:
 
 
 def _distilled(teacher: LanguageModel, student: LanguageModel) -> Distilled:
-    t, s = teacher.probs, student.probs
-    forward, reverse = (np.maximum(rel_entr(*pair).sum(axis=-1), 0) for pair in ((t, s), (s, t)))
+    forward, reverse = (
+        np.maximum(kl(*pair), 0.0) for pair in ((teacher, student), (student, teacher))
+    )
     return Distilled(student, read_only(forward), read_only(reverse))
 
 
@@ -129,11 +134,3 @@ def _must_cover(teacher: LanguageModel, student: LanguageModel) -> None:
             f"teacher must not give probability 0 to an answer of the student; it does to"
             f" {world.texts[y]!r} of prompt {world.prompts[x]!r}"
         )
-
-
-def _one_world(teacher: LanguageModel, student: LanguageModel) -> None:
-    ours, theirs = (
-        (m.world.prompts, m.world.vocabulary, m.world.length) for m in (student, teacher)
-    )
-    if ours != theirs:
-        raise ValueError(f"teacher must be of the student's world; it is of {teacher.world!r}")

@@ -20,10 +20,10 @@ from scipy.sparse.csgraph import connected_components
 
 from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.divergences import must_share_world
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, pair_shape
-from gridrl.tables import Array, Indices, Mask, table, whole
+from gridrl.rlhf.votes import Pairs, Rankings, vote_table
+from gridrl.tables import Array, Indices, Mask, whole
 
 Comparisons = Pairs | ArrayLike | Sequence[Pairs]
 Counted = tuple[Indices, Indices, Indices, Array]
@@ -93,7 +93,7 @@ def duels_of(comparisons: Comparisons, model: LanguageModel, runs: int | None) -
         TypeError, ValueError: no votes, votes of another world, weights that are negative or not
             (P, N, N), another number of runs.
     """
-    world = model.world
+    world = a_model(model, "model").world
     if (several := of_runs(comparisons)) is not None:
         each = [counted(votes, world, f"comparisons[{k}]") for k, votes in enumerate(several)]
         if runs is not None and whole(runs, "runs", least=1) != len(each):
@@ -126,15 +126,13 @@ def counted(votes: object, world: TokenWorld, name: str = "comparisons") -> Coun
     Raises:
         TypeError, ValueError: as `duels_of`.
     """
+    if isinstance(votes, Rankings):
+        raise TypeError(f"{name} must be pairs, such as its .pairs(); it is {votes!r}")
     if isinstance(votes, Pairs):
         x, y, other, weight = _votes(votes, world, name)
     else:
-        w = table(votes, name, pair_shape(world))  # type: ignore[arg-type]
-        if (w < 0).any():
-            at = tuple(int(i) for i in np.argwhere(w < 0)[0])
-            where = f"{name}[{', '.join(map(str, at))}]"
-            raise ValueError(f"{where} must not be negative; it is {w[at]:g}")
-        x, y, other = (np.asarray(k) for k in np.nonzero(w * ~np.eye(w.shape[1], dtype=bool)))
+        w = vote_table(votes, world, name)  # type: ignore[arg-type]
+        x, y, other = np.nonzero(w)
         weight = w[x, y, other]
     if not len(weight):
         raise ValueError(f"{name} must hold at least one vote; there is none")

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.divergences import kl, must_share_world
-from gridrl.rlhf.language import LanguageModel, scores
+from gridrl.rlhf.language import LanguageModel, a_model, scores
 from gridrl.rlhf.tokens import Reward, TokenWorld
 from gridrl.tables import Array, Indices, generator, number, whole
 
@@ -87,8 +87,8 @@ def estimate_objective(
     Raises:
         TypeError, ValueError: models of two worlds, beta < 0, n < 2, a reward that is not finite.
     """
-    world, scale = model.world, number(beta, "beta", 0)
-    must_share_world(world, reference.world, "reference")
+    world, scale = a_model(model, "model").world, number(beta, "beta", 0)
+    must_share_world(world, a_model(reference, "reference").world, "reference")
     x = np.repeat(np.arange(len(world.prompts)), whole(n, "n", least=2))
     chance, pays = generator(rng), _paid(world, reward)
     y, other = (m.write(x, rng=chance) for m in (model, reference))

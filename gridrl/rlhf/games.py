@@ -213,9 +213,8 @@ def _scores(M: Array) -> Array:
         slope = (M - p).sum(axis=1)
         if np.abs(slope).max() < SOLVED * n:
             return np.asarray(r - r.mean())
-        bend = -p * (1 - p)
-        np.fill_diagonal(bend, 0)
-        np.fill_diagonal(bend, 1 / n - bend.sum(axis=1))  # 1/n fixes the constant
+        flat = p * (1 - p)
+        bend = np.diag(flat.sum(axis=1)) - flat + 1 / n  # 1/n everywhere fixes the constant
         move = np.linalg.solve(bend, slope)
         r = r + move / max(1.0, np.abs(move).max())
     raise NotConverged(f"Bradley-Terry did not settle in {NEWTON} steps")

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from gridrl.rlhf.kl_estimators import Estimator, k3
-from gridrl.tables import TIE, Array, Mask, number, table, whole
+from gridrl.tables import TIE, Array, Mask, called, number, table, whole
 
 Baseline = Callable[[Array, Mask], Array]
 Scale = Callable[[Array, Mask], Array]
@@ -143,6 +143,10 @@ class GRPOTerms:
 
     def __post_init__(self) -> None:
         number(self.epsilon, "epsilon", 0, 1)
+        for name in ("baseline", "scale", "length", "penalty", "anchor"):
+            value = getattr(self, name)
+            if value is not None or name not in ("scale", "penalty"):
+                called(value, name)
 
 
 def group_advantages(
@@ -169,7 +173,7 @@ def group_advantages(
     A = np.where(there, rewards - baseline(rewards, there), 0.0)
     if scale is None:
         return A
-    size = scale(rewards, there)
+    size = table(scale(rewards, there), "scale(r, alive)")
     return np.where(size > 0, A / np.where(size > 0, size, 1.0), 0.0)
 
 

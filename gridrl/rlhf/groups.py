@@ -27,10 +27,10 @@ from gridrl.rlhf.group_terms import GRPOTerms, group_advantages, leave_one_out
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import Estimator, policy_gradient
 from gridrl.rlhf.proximal import held_back, surrogate_slope
-from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group
+from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group, written_by
 from gridrl.rlhf.tokens import Reward
 from gridrl.rlhf.tuning import Tuned, tuned
-from gridrl.tables import Array, number, table, whole
+from gridrl.tables import Array, called, number, restore, table, whole
 
 Credit = Callable[[Array], Array]
 
@@ -50,6 +50,12 @@ class TokenRewards:
 
     steps: ArrayLike
     credit: Credit
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", table(self.steps, "steps"))
+        called(self.credit, "credit")
+
+    __setstate__ = restore
 
 
 def own_reward(A: Array) -> Array:
@@ -111,7 +117,7 @@ def grpo(
     """
     task, steps = _task(model, reward, reference)
     theta, step_size = task.first(runs), rate(alpha, "alpha", np.inf)
-    beta, plan = number(beta, "beta", 0), terms or GRPOTerms()
+    beta, plan = number(beta, "beta", 0), _terms(terms)
     G, epochs = _group(group), whole(epochs, "epochs", least=1)
     chance = Chance(rng, len(theta))
     for update in range(1, whole(updates, "updates", least=1) + 1):
@@ -172,16 +178,22 @@ def group_gradient(
     over prompts, and `expectation_of` looks at. `old` is who wrote them; None is the policy itself.
     """
     task, steps = _task(model, reward, reference)
-    plan, beta = terms or GRPOTerms(), number(beta, "beta", 0)
-    before = (model if old is None else old).logits[None]
+    plan, beta = _terms(terms), number(beta, "beta", 0)
+    before = written_by(task, old)
 
     def estimate(x: int, y: ArrayLike) -> Array:
         draws, theta = one_group(model, x, y), model.logits[None]
         A = _advantages(task, draws, steps, plan)
-        weight = _weights(task, draws, theta, draws.log_probs(before), A, beta, plan)
+        weight = _weights(task, draws, theta, before(draws), A, beta, plan)
         return draws.mean_gradient(theta, weight)[0]
 
     return estimate
+
+
+def _terms(terms: GRPOTerms | None) -> GRPOTerms:
+    if not isinstance(terms, GRPOTerms | None):
+        raise TypeError(f"terms must be GRPOTerms or None; it is {terms!r}")
+    return GRPOTerms() if terms is None else terms
 
 
 def _group(group: int) -> int:

@@ -31,7 +31,7 @@ from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.pretraining import pretrain
 from gridrl.rlhf.sampling import best_of_n
 from gridrl.rlhf.tokens import Reward, TokenWorld
-from gridrl.tables import Array, best, kl, number, read_only, restore, whole
+from gridrl.tables import Array, best, kl, number, read_only, restore, table, whole
 
 Law = Callable[[Array, float, float], Array]
 POWERS_OF_TWO = tuple(2**k for k in range(11))
@@ -139,7 +139,9 @@ def overoptimisation(
         ValueError: rewards of another shape, a negative strength, an N below 1, a world too large.
     """
     _check_reference(reference)
-    gold, proxy = reference.world.rewards(gold), reference.world.rewards(proxy)
+    gold, proxy = (
+        reference.world.rewards(R, name=name) for R, name in ((gold, "gold"), (proxy, "proxy"))
+    )
     peak = gold_peak(reference, gold, proxy)
     asked = _default_strengths(reference, proxy, peak) if strengths is None else strengths
     lambdas = [_strength(lambda_, f"strengths[{k}]") for k, lambda_ in enumerate(asked)]
@@ -211,7 +213,9 @@ def gold_peak(reference: LanguageModel, gold: Reward, proxy: Reward) -> float:
     Peaks are looked for at strengths of 1e-3 to 1e3 deviations of the proxy.
     """
     _check_reference(reference)
-    gold, proxy = reference.world.rewards(gold), reference.world.rewards(proxy)
+    gold, proxy = (
+        reference.world.rewards(R, name=name) for R, name in ((gold, "gold"), (proxy, "proxy"))
+    )
 
     size = float(np.abs(gold).max())
 
@@ -266,9 +270,13 @@ def fit_law(law: Law, distance: ArrayLike, gold: ArrayLike) -> tuple[float, floa
     Raises:
         ValueError: fewer than two policies that are not the reference.
     """
-    d, R = np.asarray(distance, dtype=np.float64), np.asarray(gold, dtype=np.float64)
+    d, R = table(distance, "distance"), table(gold, "gold")
     if d.shape != R.shape or d.ndim != 1:
         raise ValueError(f"gold must have the shape of distance, {d.shape}; it has {R.shape}")
+    if len(d) and (d[0] > 1e-6 * d.max() or (d < 0).any()):
+        raise ValueError(
+            f"distance must begin with the reference, 0, and not be negative; it is {d}"
+        )
     if len(np.unique(d[d > 0])) < 2:
         raise ValueError("distance must hold two policies that differ from the reference")
     columns = np.column_stack([law(d, 1.0, 0.0), law(d, 0.0, 1.0)])

@@ -23,8 +23,15 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from gridrl.rlhf.divergences import Policy, expected, log_probs_of, log_ratio, must_cover
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.divergences import (
+    Policy,
+    against,
+    expected,
+    log_ratio,
+    must_cover,
+    must_share_world,
+)
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.tables import Array, read_only, restore
 
 Estimator = Callable[[Any, Any], Any]
@@ -59,7 +66,8 @@ def k3(log_prob_policy: Any, log_prob_reference: Any) -> Any:
     0.1931
     """
     log_r = log_prob_reference - log_prob_policy
-    return np.exp(log_r) - 1 - log_r
+    with np.errstate(over="ignore", invalid="ignore"):  # inf where the policy is far away
+        return np.exp(log_r) - 1 - log_r
 
 
 def importance_weighted(estimator: Estimator) -> Estimator:
@@ -115,10 +123,9 @@ def moments(estimator: Estimator, policy: Policy, reference: LanguageModel) -> M
     Raises:
         ValueError: the reference cannot give an answer of the policy.
     """
-    lp = log_probs_of(policy)
-    must_cover(reference, lp)
+    lp = against(policy, reference)
     lq = np.where(np.isneginf(lp), 0.0, reference.log_probs)
-    values = estimator(np.where(np.isneginf(lp), 0.0, lp), lq)
+    values = _finite(estimator(np.where(np.isneginf(lp), 0.0, lp), lq))
     mean = expected(lp, values)
     return Moments(
         mean=mean,
@@ -133,13 +140,15 @@ def moments(estimator: Estimator, policy: Policy, reference: LanguageModel) -> M
 
 def kl_gradient(model: LanguageModel, reference: LanguageModel) -> Array:
     """Grad KL(p || q) = E_p[(log p - log q) grad log p], the mean over prompts, as the logits."""
-    must_cover(reference, lp := model.log_probs)
+    lp = against(a_model(model, "model"), reference)
     ratio = np.where(np.isneginf(lp), 0.0, log_ratio(lp, reference.log_probs))
     return _gradient(model, model.probs * ratio)
 
 
 def forward_kl_gradient(model: LanguageModel, reference: LanguageModel) -> Array:
     """Grad KL(q || p) = -E_q[grad log p], the mean over prompts, as the logits."""
+    must_share_world(a_model(model, "model").world, a_model(reference, "reference").world)
+    must_cover(model, reference.log_probs, "model")
     return _gradient(model, -reference.probs)
 
 
@@ -159,7 +168,7 @@ def loss_gradient(estimator: Estimator, model: LanguageModel, reference: Languag
     Raises:
         ValueError: the reference cannot give an answer of the policy.
     """
-    must_cover(reference, lp := model.log_probs)
+    lp = against(a_model(model, "model"), reference)
     return _gradient(model, model.probs * _slope(estimator, lp, reference.log_probs))
 
 
@@ -171,7 +180,7 @@ def token_loss_gradient(
     Even with k2 it is not grad KL of the answers: each token answers for its own ratio, not for the
     prefixes it leads to.
     """
-    must_cover(reference, model.log_probs)
+    against(a_model(model, "model"), reference)
     lp, lq = (log_softmax(m.logits, axis=-1)[m.tables.contexts] for m in (model, reference))
     reached = np.exp(model.tables.reached(lp))[..., None] * np.exp(lp)
     weights = reached * np.where(reached > 0, _slope(estimator, lp, lq), 0.0) / len(lp)
@@ -184,8 +193,24 @@ def _slope(estimator: Estimator, lp: Array, lq: Array) -> Array:
     """dk / d log p by a complex step; 0 where the policy never goes."""
     never = np.isneginf(lp)
     z = np.where(never, 0.0, lp) + 1j * TINY
-    slopes = np.imag(estimator(z, np.where(never | np.isneginf(lq), 0.0, lq))) / TINY
+    values = estimator(z, np.where(never | np.isneginf(lq), 0.0, lq))
+    slopes = _finite(np.imag(_finite(values)) / TINY)
     return np.where(never, 0.0, slopes)
+
+
+def _finite(values: Any) -> Any:
+    """What an estimator gave.
+
+    Raises:
+        TypeError, ValueError: it is no finite number, or None.
+    """
+    found = np.asarray(values)
+    if found.dtype.kind not in "biufc":
+        raise TypeError(f"estimator must give numbers; it gives {values!r}")
+    if not np.isfinite(found).all():
+        where = [int(i) for i in np.argwhere(~np.isfinite(found))[0]]
+        raise ValueError(f"estimator must be finite; it is not at {where}")
+    return found
 
 
 def _gradient(model: LanguageModel, weights: Array) -> Array:

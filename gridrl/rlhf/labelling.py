@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import expit
 
 from gridrl.rlhf.divergences import must_share_world
-from gridrl.rlhf.language import LanguageModel, scores
-from gridrl.rlhf.tokens import Reward, TokenWorld
+from gridrl.rlhf.language import LanguageModel, a_model, scores
+from gridrl.rlhf.tokens import Reward, TokenWorld, a_world
 from gridrl.rlhf.votes import Pairs, Rankings, pair_shape
 from gridrl.tables import Array, Indices, generator, number, whole
 
@@ -133,7 +133,7 @@ def _written(
     Raises:
         ValueError: the model writes too few different answers.
     """
-    must_share_world(world, model.world)
+    must_share_world(a_world(world, "world"), a_model(model, "model").world)
     shown = np.zeros((len(x), k), dtype=np.intp)
     again = np.ones(shown.shape, dtype=bool)
     for _ in range(TRIES):
@@ -171,7 +171,7 @@ def _invert(sums: Array, uniform: Array) -> Indices:
 
 def _probs(world: TokenWorld, model: LanguageModel) -> Array:
     """What the model writes, (P, N), if it writes more than one answer."""
-    must_share_world(world, model.world)
+    must_share_world(a_world(world, "world"), a_model(model, "model").world)
     if (alone := (model.probs > 0).sum(axis=1) < 2).any():
         asked = world.prompts[int(alone.argmax())]
         raise ValueError(f"model must have two answers to compare; it has one to {asked!r}")

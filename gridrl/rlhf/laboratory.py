@@ -23,8 +23,8 @@ from scipy.special import gammaln
 
 from gridrl.rlhf.divergences import Policy, log_probs_of, must_share_world
 from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.tokens import TokenWorld
-from gridrl.tables import Array, Indices, generator, read_only, restore, table, whole
+from gridrl.rlhf.tokens import TokenWorld, a_world
+from gridrl.tables import Array, Indices, called, generator, read_only, restore, table, whole
 
 MOST = 1_000_000  # groups that are tried
 
@@ -76,10 +76,10 @@ class Expectation:
 
     @property
     def cosine(self) -> float:
-        """How far the mean points the way of the truth: 1 if it is a multiple of it."""
+        """How far the mean points the way of the truth: 1 if it is a multiple, nan of 0."""
         true = self.mean - self.bias
         lengths = np.linalg.norm(self.mean) * np.linalg.norm(true)
-        return float((self.mean * true).sum() / lengths)
+        return float((self.mean * true).sum() / lengths) if lengths > 0 else float("nan")
 
     def __repr__(self) -> str:
         bias = "" if self.truth is None else f", largest bias {np.abs(self.bias).max():.3g}"
@@ -124,7 +124,8 @@ def expectation_of(
         TypeError, ValueError: more than a million groups (how many is said), n < 1, a model of
             another shape, estimates of different shapes, or that are not finite.
     """
-    n, P = whole(n, "n", least=1), len(world.prompts)
+    called(estimator, "estimator")
+    n, P = whole(n, "n", least=1), len(a_world(world, "world").prompts)
     many = None if samples is None else whole(samples, "samples", least=2)
     if many is None:
         groups = _all_groups(world, model, n, symmetric)
@@ -142,7 +143,9 @@ def _all_groups(
     world: TokenWorld, model: Policy, n: int, symmetric: bool
 ) -> list[Iterator[tuple[Indices, float]]]:
     """All groups of n answers to each prompt, with their probabilities."""
-    world.must_be_enumerable()
+    a_world(world, "world").must_be_enumerable()
+    if isinstance(model, LanguageModel):
+        must_share_world(world, model.world)
     lp = log_probs_of(model, "model")
     shape = (len(world.prompts), world.n_completions)
     if lp.shape != shape:

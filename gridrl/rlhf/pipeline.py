@@ -30,7 +30,7 @@ from gridrl.rlhf.policy_optimisation import policy_gradient
 from gridrl.rlhf.preference_models import fit_bilinear_preferences
 from gridrl.rlhf.pretraining import pretrain
 from gridrl.rlhf.proximal import PPOPlan, ppo
-from gridrl.rlhf.regularised import objective, optimality_gap, regularised_optimum
+from gridrl.rlhf.regularised import objective, optimality_gap, positive, regularised_optimum
 from gridrl.rlhf.rejection import rejection_sampling
 from gridrl.rlhf.reward_models import fit_reward_model, model_features, token_counts
 from gridrl.rlhf.sampling import best_of_n, win_rate
@@ -39,7 +39,7 @@ from gridrl.rlhf.supervised import sft
 from gridrl.rlhf.votes import LARGEST, Pairs
 from gridrl.rlhf.words import Story
 from gridrl.streams import seeds, streams
-from gridrl.tables import Array, number, whole
+from gridrl.tables import Array, number, read_only, restore, whole
 
 COLUMNS = ("J", "gap", "KL", "gold", "wins", "length")
 
@@ -76,6 +76,8 @@ class Asked:
     reward: Array
     preference: Array | None
 
+    __setstate__ = restore
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -86,6 +88,7 @@ class Row:
         means, spreads: of J, gap, KL, gold reward, win rate against the reference, and length.
         labels: votes or demonstrations that it used.
         seconds: a seed.
+        probs: the policies that it found, (K, P, N).
     """
 
     name: str
@@ -93,6 +96,9 @@ class Row:
     spreads: Mapping[str, float]
     labels: int
     seconds: float
+    probs: Array
+
+    __setstate__ = restore
 
     def __repr__(self) -> str:
         cells = ", ".join(f"{name} {self.means[name]:.3f}" for name in COLUMNS)
@@ -111,11 +117,13 @@ def begin(story: Story, *, beta: float = 0.5, smoothing: float = 1.0, share: flo
         smoothing: of the counts, so that every answer can be written.
         share: of the corpus among what is fine-tuned on.
     """
+    if not number(smoothing, "smoothing", 0) > 0:
+        raise ValueError("smoothing must be above 0, so that every answer can be written; it is 0")
     context = pretrain(story.world, story.corpus, context=1, smoothing=smoothing)
     model = pretrain(story.world, story.corpus, smoothing=smoothing, prior=context)
     tuned = sft(model, story.demonstrations, mix=story.corpus, mix_share=share)
     reference = mixed(model, tuned)
-    return Begun(story, model, reference, number(beta, "beta", 0))
+    return Begun(story, model, reference, positive(beta))
 
 
 def mixed(one: LanguageModel, other: LanguageModel) -> LanguageModel:
@@ -248,7 +256,7 @@ def _judged(name: str, begun: Begun, found: Array, labels: int, seconds: float) 
     scores = _scores(begun, found)
     means = dict(zip(COLUMNS, scores.mean(axis=0).tolist(), strict=True))
     spreads = dict(zip(COLUMNS, scores.std(axis=0).tolist(), strict=True))
-    return Row(name, means, spreads, labels, seconds)
+    return Row(name, means, spreads, labels, seconds, read_only(found))
 
 
 def _scores(begun: Begun, p: Array) -> Array:

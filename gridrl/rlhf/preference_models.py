@@ -21,7 +21,7 @@ from scipy.special import expit, log_expit
 from gridrl.errors import NotConverged
 from gridrl.rlhf.duels import counted
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.rlhf.votes import Pairs, pair_shape
+from gridrl.rlhf.votes import Pairs, pair_shape, vote_table
 from gridrl.tables import Array, number, read_only, table
 
 
@@ -50,7 +50,10 @@ def fit_preference_model(
     """
     shape, count = pair_shape(world), number(smoothing, "smoothing", 0)
     x, y, other, weight = counted(comparisons, world)
-    votes = len(comparisons) if isinstance(comparisons, Pairs) else np.sum(np.asarray(comparisons))
+    if isinstance(comparisons, Pairs):
+        votes = float(len(comparisons))
+    else:
+        votes = float(vote_table(comparisons, world, "comparisons").sum())
     wins = np.full(shape, count)
     wins[x, y, other] += votes * weight
     return read_only(_shares(wins))

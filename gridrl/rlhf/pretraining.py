@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 
-from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.tokens import TokenWorld
+from gridrl.rlhf.divergences import must_share_world
+from gridrl.rlhf.language import LanguageModel, a_model
+from gridrl.rlhf.tokens import TokenWorld, a_world
 from gridrl.rlhf.trees import rows_along
-from gridrl.tables import Array, Indices, number, read_only, restore, table
+from gridrl.tables import Array, Indices, indices, number, read_only, restore, table
 
 Text = str | tuple[str, str]
 
@@ -51,15 +52,36 @@ class Corpus:
     weights: Array
 
     def __post_init__(self) -> None:
-        weights = table(self.weights, "weights", (len(self.prompts),))
+        prompts = indices(self.prompts, "prompts", len(a_world(self.world, "world").prompts)).copy()
+        n, L = len(prompts), self.world.length
+        tokens = indices(np.asarray(self.tokens) + 1, "tokens + 1", len(self.world.vocabulary) + 1)
+        if prompts.ndim != 1 or tokens.shape != (n, L):
+            raise ValueError(f"tokens must have shape ({n}, {L}); it has {tokens.shape}")
+        weights = table(self.weights, "weights", (n,))
         if len(bad := np.flatnonzero(weights < 0)):
             k = int(bad[0])
             raise ValueError(f"weights[{k}] must not be negative; it is {weights[k]:g}")
         if not weights.sum() > 0:
             raise ValueError("weights must not all be 0")
-        object.__setattr__(self, "weights", weights)
-        for rows in (self.prompts, self.tokens):
-            read_only(rows)
+        self._must_end(tokens - 1)
+        for name, values in (("prompts", prompts), ("tokens", tokens - 1), ("weights", weights)):
+            object.__setattr__(self, name, read_only(values))
+
+    def _must_end(self, tokens: Indices) -> None:
+        """Say which row goes on after its end, or stops before it."""
+        end, L = len(self.world.vocabulary) - 1, self.world.length
+        size = (tokens >= 0).sum(axis=1)
+        before = np.arange(L) < size[:, None] - 1
+        last = np.take_along_axis(tokens, np.maximum(size - 1, 0)[:, None], axis=1)[:, 0]
+        whole_ = (
+            (size > 0) & ((last == end) | (size == L)) & ~(before & (tokens == end)).any(axis=1)
+        )
+        whole_ &= ((tokens >= 0) == (np.arange(L) < size[:, None])).all(axis=1)
+        if not whole_.all():
+            k = int(whole_.argmin())
+            raise ValueError(
+                f"tokens[{k}] must be an answer, -1 after its end; it is {tokens[k].tolist()}"
+            )
 
     __setstate__ = restore
 
@@ -107,11 +129,7 @@ class Corpus:
 def _read(world: TokenWorld, text: Text, k: int) -> tuple[int, Indices]:
     """The number of a text's prompt, and its tokens, (length,)."""
     if isinstance(text, str):
-        begins = [x for x in world.prompts if text.startswith(x)]
-        if not begins:
-            raise ValueError(f"texts[{k}] must begin with a prompt; it is {text!r}")
-        prompt = max(begins, key=len)
-        text = (prompt, text[len(prompt) :].strip())
+        text = _parted(world, text, f"texts[{k}]")
     if len(text) != 2:
         raise ValueError(f"texts[{k}] must be a prompt and a completion; it is {text!r}")
     return world.prompt(text[0]), world.answer(text[1], f"texts[{k}]")
@@ -145,6 +163,8 @@ def mixture(
     Raises:
         ValueError: a share of an unknown corpus, or a negative one; all of them 0.
     """
+    if not shares:
+        raise ValueError("shares must hold at least one; there are none")
     for name in shares:
         if name not in corpora:
             known = ", ".join(corpora)
@@ -193,12 +213,14 @@ def pretrain(
     """
     before = LanguageModel(world, context=context)
     if prior is not None:
-        before = as_tree(prior) if context == "prefix" else prior
-    if before.logits.shape != (shape := LanguageModel(world, context=context).logits.shape):
-        raise ValueError(
-            f"prior must have the context of the model, logits {shape};"
-            f" it has {before.logits.shape}"
-        )
+        must_share_world(world, a_model(prior, "prior").world, "prior")
+        prior = as_tree(prior) if before.context == "prefix" else prior
+        if prior.context != before.context:
+            raise ValueError(
+                f"prior must have the context of the model, {before.context!r}; it has"
+                f" {prior.context!r}"
+            )
+        before = prior
     strength = number(smoothing, "smoothing", 0)
     counts = token_counts(before, a_corpus(world, corpus))
     return counted(before, counts + strength * softmax(before.logits, axis=-1))
@@ -238,8 +260,14 @@ def sentence_log_prob(model: LanguageModel, sentence: str) -> float:
 
     Lecture's question: is P("... because the cat is too big") > P("... the hat is too big")?
     """
-    begins = [x for x in model.world.prompts if sentence.startswith(x)]
+    return a_model(model, "model").log_prob(*_parted(model.world, sentence, "sentence"))
+
+
+def _parted(world: TokenWorld, sentence: str, name: str) -> tuple[str, str]:
+    """The longest prompt that a sentence begins with, and the rest."""
+    between = world.separator
+    begins = [x for x in world.prompts if f"{sentence}{between}".startswith(f"{x}{between}")]
     if not begins:
-        raise ValueError(f"sentence must begin with a prompt; it is {sentence!r}")
+        raise ValueError(f"{name} must begin with a prompt; it is {sentence!r}")
     prompt = max(begins, key=len)
-    return model.log_prob(prompt, sentence[len(prompt) :].strip())
+    return prompt, sentence[len(prompt) :].strip()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,10 +26,10 @@ from gridrl.learning.proximal import clipped_surrogate_gradient
 from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import Estimator
-from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group
+from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group, written_by
 from gridrl.rlhf.tokens import Reward
 from gridrl.rlhf.tuning import Tuned, tuned
-from gridrl.tables import Array, Indices, number, whole
+from gridrl.tables import Array, Indices, called, number, table, whole
 
 Control = Callable[[Array, Array], Array]
 
@@ -50,10 +51,13 @@ def adaptive_kl(target: float, *, gain: float = 0.1, bound: float = 0.2) -> Cont
     if gain * bound >= 1:
         raise ValueError(f"gain * bound must be below 1; it is {gain * bound:g}")
 
-    def control(beta: Array, divergence: Array) -> Array:
-        return beta * (1 + gain * np.clip(divergence / target - 1, -bound, bound))
+    return partial(_controlled, target=target, gain=gain, bound=bound)
 
-    return control
+
+def _controlled(
+    beta: Array, divergence: Array, *, target: float, gain: float, bound: float
+) -> Array:
+    return beta * (1 + gain * np.clip(divergence / target - 1, -bound, bound))
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,14 @@ class PPOPlan:
         whole(self.epochs, "epochs", least=1)
         for name in ("epsilon", "alpha_critic", "lambda_"):
             number(getattr(self, name), name, 0, 1)
+        if self.control is not None:
+            called(self.control, "control")
+
+
+def _plan(plan: PPOPlan | None) -> PPOPlan:
+    if not isinstance(plan, PPOPlan | None):
+        raise TypeError(f"plan must be a PPOPlan or None; it is {plan!r}")
+    return PPOPlan() if plan is None else plan
 
 
 @algorithm
@@ -126,7 +138,7 @@ def ppo(
     Raises:
         TypeError, ValueError: as `policy_gradient`.
     """
-    task, plan = Task.of(model, reward, reference), plan or PPOPlan()
+    task, plan = Task.of(model, reward, reference), _plan(plan)
     theta, step_size = task.first(runs), rate(alpha, "alpha", np.inf)
     beta_now = np.full(len(theta), number(beta, "beta", 0))
     chance, V = Chance(rng, len(theta)), np.zeros((len(theta), _states(model)))
@@ -140,7 +152,13 @@ def ppo(
             weight = surrogate_slope(draws.log_probs(theta) - old, A, plan.epsilon)
             theta = theta + step_size(update) * draws.mean_gradient(theta, weight)
         if plan.control is not None:
-            beta_now = plan.control(charged, log_ratios.sum(axis=-1).mean(axis=(1, 2)))
+            beta_now = table(
+                plan.control(charged, log_ratios.sum(axis=-1).mean(axis=(1, 2))),
+                "control(beta, KL)",
+                charged.shape,
+            )
+            if (beta_now < 0).any():
+                raise ValueError(f"control(beta, KL) must not be negative; it is {beta_now}")
         clipped = held_back(draws, draws.log_probs(theta) - old, A, plan.epsilon)
         yield tuned(task, theta, charged, runs, clipped)
 
@@ -162,13 +180,13 @@ def ppo_gradient(
     are those of prefixes, (P, n) or one for all, in reward units.
     """
     task, beta = Task.of(model, reward, reference), number(beta, "beta", 0)
-    before = model if old is None else old
+    before = written_by(task, old)
     shape = (len(model.world.prompts), model.world.n_prefixes)
     V = np.broadcast_to(values, shape).reshape(1, -1)
 
     def estimate(x: int, y: ArrayLike) -> Array:
         draws = one_group(model, x, y)
-        lp = draws.log_probs(before.logits[None])
+        lp = before(draws)
         A = _advantages(task, draws, lp - task.log_reference(draws), np.array([beta]), V, 1.0)
         theta = model.logits[None]
         return draws.mean_gradient(theta, surrogate_slope(draws.log_probs(theta) - lp, A, epsilon))[

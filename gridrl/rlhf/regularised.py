@@ -25,13 +25,13 @@ from scipy.special import log_softmax, logsumexp
 
 from gridrl.rlhf.divergences import (
     Policy,
+    against,
     expected,
     log_probs_of,
     log_ratio,
-    must_cover,
     must_share_world,
 )
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.rlhf.tokens import Reward, TokenWorld
 from gridrl.tables import Array, best, distributions, number, read_only, restore
 
@@ -99,14 +99,21 @@ def regularised_optimum(reference: LanguageModel, reward: Reward, beta: float) -
         TypeError, ValueError: beta <= 0 (`unregularised_optimum` has beta = 0), a reward that does
             not fit the world.
     """
-    R, scale = reference.world.rewards(reward), positive(beta)
+    R, scale = a_model(reference, "reference").world.rewards(reward), positive(beta)
     tilted = reference.log_probs + R / scale
     log_z = logsumexp(tilted, axis=-1)
     log_probs = tilted - log_z[:, None]
     logits = soft_values(reference, R, scale).log_policy
     model = LanguageModel(reference.world, logits.reshape(-1, logits.shape[-1]))
-    value = float(scale * log_z.mean())
+    value = float(scale * _log_mean_exp(reference.probs, R / scale, log_z).mean())
     return Optimum(np.exp(log_probs), log_probs, log_z, value, model)
+
+
+def _log_mean_exp(p: Array, r: Array, log_z: Array) -> Array:
+    """log E_p[exp(r)], (P,); where r is small, log_z would have lost its digits."""
+    if np.abs(r).max() > 0.01:
+        return log_z
+    return np.log1p((p * np.expm1(r)).sum(axis=-1))
 
 
 def unregularised_optimum(world: TokenWorld, reward: Reward) -> Array:
@@ -147,9 +154,7 @@ def implied_reward(policy: Policy, reference: LanguageModel, beta: float) -> Arr
     Raises:
         TypeError, ValueError: beta <= 0; an answer with probability 0 under the reference only.
     """
-    lp, lq, scale = log_probs_of(policy), reference.log_probs, positive(beta)
-    _same_shape(lp, lq)
-    must_cover(reference, lp)
+    lp, lq, scale = against(policy, reference), reference.log_probs, positive(beta)
     with np.errstate(invalid="ignore"):
         return np.asarray(scale * (lp - lq))
 
@@ -198,7 +203,7 @@ def soft_values(reference: LanguageModel, reward: Reward, beta: float) -> SoftVa
     Raises:
         TypeError, ValueError: beta <= 0, a reward that does not fit the world.
     """
-    world, scale = reference.world, positive(beta)
+    world, scale = a_model(reference, "reference").world, positive(beta)
     R, n, W = world.rewards(reward), world.n_prefixes, len(world.vocabulary) - 1
     steps = log_softmax(reference.logits, axis=-1)[reference.tables.contexts]  # (P, n, V)
     Q, V = np.zeros(steps.shape), np.zeros(steps.shape[:2])
@@ -287,7 +292,8 @@ def derivation(
 
 def _three(model: Policy, reference: LanguageModel, reward: Reward) -> tuple[Array, Array, Array]:
     """log p, log p_ref and R, once they are known to fit each other."""
-    lp, lq = log_probs_of(model, "model"), reference.log_probs
+    lq = a_model(reference, "reference").log_probs
+    lp = log_probs_of(model, "model")
     if isinstance(model, LanguageModel):
         must_share_world(reference.world, model.world)
     _same_shape(lp, lq)

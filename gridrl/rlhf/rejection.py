@@ -21,7 +21,7 @@ from scipy.special import rel_entr, softmax
 
 from gridrl.iterates import algorithm
 from gridrl.rlhf.divergences import kl_by_tokens
-from gridrl.rlhf.language import LanguageModel, scores, write
+from gridrl.rlhf.language import LanguageModel, a_model, scores, write
 from gridrl.rlhf.pretraining import logits_of
 from gridrl.rlhf.sampling import best_of
 from gridrl.rlhf.tokens import Reward
@@ -114,7 +114,7 @@ def rejection_sampling(
         ValueError: n, rounds, samples or runs below 1; infinitely many samples, or a table of
             rewards, where there are too many answers to list.
     """
-    world, paid = model.world, reward
+    world, paid = a_model(model, "model").world, reward
     whole(n, "n", least=1)
     if callable(reward) and samples is not None and not world.enumerable:
         winners = partial(_written, model, reward, n, whole(samples, "samples", least=1))
@@ -148,7 +148,7 @@ def self_improvement(
     Raises:
         ValueError: success outside [0, 1]; a prompt that is never answered right, which is named.
     """
-    R, tables = model.world.rewards(success), model.tables
+    R, tables = a_model(model, "model").world.rewards(success, name="success"), model.tables
     if ((R < 0) | (R > 1)).any():
         x, y = (int(i) for i in np.argwhere((R < 0) | (R > 1))[0])
         raise ValueError(f"success[{x}, {y}] must be in [0, 1]; it is {R[x, y]:g}")

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from gridrl.rlhf.choices import Votes, pairwise
+from gridrl.rlhf.divergences import must_share_world
 from gridrl.rlhf.reward_models import RewardModel
 from gridrl.rlhf.votes import Pairs, Rankings
-from gridrl.tables import Array, read_only, restore, table, whole
+from gridrl.tables import TIE, Array, read_only, restore, table, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +56,8 @@ def reward_accuracy(reward: RewardModel | ArrayLike, comparisons: Votes) -> floa
         TypeError, ValueError: a reward that does not fit the votes.
     """
     delta, weights = _compared(reward, comparisons)
-    tied = np.abs(delta) <= 1e-12 * np.abs(delta).max(initial=0.0)  # what rounding cannot tell
-    side = np.where(tied, 0.0, np.sign(delta))
-    return float(weights @ (side + 1) / 2 / weights.sum())
+    side = _side(delta)
+    return float(weights @ side / weights.sum())
 
 
 def accuracy_by_gap(
@@ -69,11 +69,13 @@ def accuracy_by_gap(
     """
     delta, weights = _compared(reward, comparisons)
     bounds = table(edges, "edges")
+    if bounds.ndim != 1 or len(bounds) < 2 or (np.diff(bounds) <= 0).any():
+        raise ValueError(f"edges must be two numbers or more that rise; it is {bounds}")
     place = np.digitize(np.abs(delta), bounds) - 1
     inside = (place >= 0) & (place < len(bounds) - 1)
     right, total = (
         np.bincount(place[inside], values[inside], minlength=len(bounds) - 1)
-        for values in (weights * (np.sign(delta) + 1) / 2, weights)
+        for values in (weights * _side(delta), weights)
     )
     accuracy = np.full(len(total), np.nan)
     np.divide(right, total, out=accuracy, where=total > 0)
@@ -92,7 +94,7 @@ def reward_calibration(
     """
     delta, weights = _compared(reward, comparisons)
     many = whole(bins, "bins", least=1)
-    sure, agreed = expit(np.abs(delta)), (np.sign(delta) + 1) / 2
+    sure, agreed = expit(np.abs(delta)), _side(delta)
     place = np.minimum((2 * many * (sure - 0.5)).astype(np.intp), many - 1)
     total, said, seen = (
         np.bincount(place, weights * values, minlength=many)
@@ -104,8 +106,26 @@ def reward_calibration(
 
 def reward_ceiling(votes: ArrayLike) -> float:
     """E[max(p, 1 - p)]: what no reward can exceed in accuracy on votes (P, N, N), `all_pairs`."""
-    w = table(votes, "votes")
+    w = _table(votes)
     return float(np.maximum(w, w.swapaxes(-1, -2)).sum() / 2 / w.sum())
+
+
+def _table(votes: ArrayLike) -> Array:
+    """How often each answer was preferred to each other, (P, N, N), of some world."""
+    w = table(votes, "votes")
+    if w.ndim != 3 or w.shape[1] != w.shape[2]:
+        raise ValueError(f"votes must have shape (P, N, N); it has {w.shape}")
+    if len(bad := np.argwhere(w < 0)):
+        at = tuple(int(i) for i in bad[0])
+        raise ValueError(f"votes{list(at)} must not be negative; it is {w[at]:g}")
+    if not w.any():
+        raise ValueError("votes must hold at least one vote; there is none")
+    return w
+
+
+def _side(delta: Array) -> Array:
+    """1 where the reward agrees with the choice, 0 where not, half where it is a tie."""
+    return np.asarray((np.sign(delta) + 1) / 2)
 
 
 def _compared(reward: RewardModel | ArrayLike, votes: Votes) -> tuple[Array, Array]:
@@ -114,13 +134,20 @@ def _compared(reward: RewardModel | ArrayLike, votes: Votes) -> tuple[Array, Arr
         world = votes.world
         choices = pairwise(world, votes)
         if isinstance(reward, RewardModel):
+            must_share_world(world, reward.world, "reward")
             r = reward.scores(choices.prompt, choices.completion)
         else:
             shape = (len(world.prompts), world.n_completions)
             r = table(reward, "reward", shape)[choices.prompt, choices.completion]
         first, second = r[choices.cells].T
-        return first - second, choices.weights
-    r = table(reward.reward if isinstance(reward, RewardModel) else reward, "reward")
-    w = table(votes, "votes", (*r.shape, r.shape[-1]))
+        return _gaps(first, second), choices.weights
+    w = _table(votes)
+    r = table(reward.reward if isinstance(reward, RewardModel) else reward, "reward", w.shape[:2])
     x, y, other = np.nonzero(w * ~np.eye(r.shape[-1], dtype=bool))
-    return r[x, y] - r[x, other], w[x, y, other]
+    return _gaps(r[x, y], r[x, other]), w[x, y, other]
+
+
+def _gaps(first: Array, second: Array) -> Array:
+    """First less second, 0 where only rounding tells them apart."""
+    gap, size = first - second, np.maximum(np.abs(first), np.abs(second)).max(initial=0.0)
+    return np.where(np.abs(gap) > TIE * size, gap, 0.0)

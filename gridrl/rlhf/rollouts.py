@@ -18,10 +18,10 @@ from scipy.special import softmax
 
 from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.divergences import log_ratio, must_cover, must_cover_tokens, must_share_world
-from gridrl.rlhf.language import LanguageModel, scores, write
+from gridrl.rlhf.language import LanguageModel, a_model, scores, write
 from gridrl.rlhf.tokens import Reward
 from gridrl.streams import streams
-from gridrl.tables import Array, indices, whole
+from gridrl.tables import Array, indices, restore, whole
 
 Seed = int | np.random.Generator | None
 
@@ -41,6 +41,8 @@ class Task:
     reference: LanguageModel
     reward: Array | Callable[[str, str], float]
 
+    __setstate__ = restore
+
     @classmethod
     def of(cls, model: LanguageModel, reward: Reward, reference: LanguageModel | None) -> Task:
         """A task, once its parts fit each other; no reference is the first policy itself.
@@ -49,8 +51,7 @@ class Task:
             TypeError, ValueError: another world, a reward of another shape, an answer that only the
                 reference never gives.
         """
-        if not isinstance(model, LanguageModel):
-            raise TypeError(f"model must be a LanguageModel; it is {model!r}")
+        a_model(model, "model")
         if not isinstance(reference, LanguageModel | None):
             raise TypeError(f"reference must be a LanguageModel or None; it is {reference!r}")
         reference = model if reference is None else reference
@@ -98,6 +99,19 @@ class Task:
     def returns(self, lp: Array, beta: float) -> Array:
         """Rhat = R - beta log(p / p_ref), (..., P, N), of log p.  [lecture 003]"""
         return np.asarray(self.R - beta * log_ratio(lp, self.reference.log_probs))
+
+
+def written_by(task: Task, old: LanguageModel | None) -> Callable[[Answers], Array]:
+    """log pi_old of each token drawn, (K, B, G, L), of who wrote them; None is the policy itself.
+
+    Raises:
+        TypeError, ValueError: a model of another world, or one that never writes an answer of the
+            policy.
+    """
+    writer = task.model if old is None else a_model(old, "old")
+    must_share_world(task.model.world, writer.world, "old")
+    must_cover(writer, task.model.log_probs, "old")
+    return lambda draws: draws.log_probs_under(writer)
 
 
 class Chance:

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
-from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.tokens import Reward
-from gridrl.tables import Array, Indices, check_distributions, read_only, restore, whole
+from gridrl.rlhf.language import LanguageModel, a_model
+from gridrl.rlhf.tokens import Reward, paid
+from gridrl.tables import Array, Indices, distributions, read_only, restore, table, whole
 
-TIE = 1e-12  # of the largest reward: closer ones differ by rounding
+TIE = 1e-12  # of the size of rewards: closer ones differ by rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class BestOfN:
     @property
     def bound(self) -> float:
         """log n - (n - 1) / n: the KL is no more, and comes near it where each answer is rare."""
-        return float(np.log(self.n) - (self.n - 1) / self.n)
+        return log(self.n) - (self.n - 1) / self.n
 
     __setstate__ = restore
 
@@ -67,7 +68,7 @@ def best_of_n(model: LanguageModel, reward: Reward, n: int) -> BestOfN:
         ValueError: n < 1, a reward of another shape.
     """
     whole(n, "n", least=1)
-    p, R = model.probs, model.world.rewards(reward)
+    p, R = a_model(model, "model").probs, model.world.rewards(reward)
     q = best_of(p, R, n)
     kl = np.maximum(rel_entr(q, p).sum(axis=-1), 0.0)  # n = 1: rounding may leave less
     values = (q, kl, win_rate(q, p, R), (q * R).sum(axis=-1))
@@ -97,7 +98,10 @@ def _boost(share: Array, below: Array, above: Array, n: int) -> Array:
 def _classes(p: Array, R: Array) -> tuple[Array, Indices]:
     """The share of p (..., N) that each reward has, worst first, and each answer's class (N,)."""
     order = np.argsort(R, kind="stable")
-    gap = np.diff(R[order], prepend=R[order[0]]) > TIE * np.abs(R).max()
+    r = R[order]
+    usual = np.median(np.abs(r[r != 0])) if r.any() else 0.0  # one huge penalty makes no ties
+    near = TIE * np.maximum(usual, np.maximum(np.abs(r), np.abs(np.roll(r, 1))))
+    gap = np.diff(r, prepend=r[0]) > near
     classes = np.empty(len(R), dtype=np.intp)
     classes[order] = np.cumsum(gap)
     starts = np.concatenate([[0], np.flatnonzero(gap)])
@@ -113,11 +117,12 @@ def win_rate(p: ArrayLike, q: ArrayLike, reward: ArrayLike) -> Array:
     Raises:
         ValueError: rows that are no distributions, shapes that differ.
     """
-    ours, theirs, R = (np.asarray(v, dtype=np.float64) for v in (p, q, reward))
+    R, ours, theirs = table(reward, "reward"), distributions(p, "p"), distributions(q, "q")
+    if R.ndim != 2:
+        raise ValueError(f"reward must have shape (P, N); it has {R.shape}")
     for rows, name in ((ours, "p"), (theirs, "q")):
         if rows.shape[-2:] != R.shape:
             raise ValueError(f"{name} must have shape {R.shape} as reward; it has {rows.shape}")
-        check_distributions(rows, name)
     wins = []
     for x in range(len(R)):
         (mine, _), (other, _) = _classes(ours[..., x, :], R[x]), _classes(theirs[..., x, :], R[x])
@@ -135,4 +140,4 @@ def sample_best_of_n(
 ) -> str:
     """Write `n` answers and keep the best, the first of those that tie; of worlds of any size."""
     answers = model.sample(prompt, whole(n, "n", least=1), rng=rng)
-    return max(answers, key=lambda answer: reward(prompt, answer))
+    return max(answers, key=lambda answer: paid(reward, prompt, answer))

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.language import LanguageModel, a_model
+from gridrl.rlhf.tokens import paid
 from gridrl.rlhf.trees import rows_along
-from gridrl.tables import Array, Indices, number, whole
+from gridrl.tables import Array, Indices, number, read_only, restore, whole
 
 Guide = Callable[[str, str], float]
 
@@ -35,6 +36,8 @@ class Beam:
     texts: tuple[str, ...]
     scores: Array
     log_probs: Array
+
+    __setstate__ = restore
 
     @property
     def best(self) -> str:
@@ -74,7 +77,7 @@ def beam_search(
     Raises:
         ValueError: an unknown prompt, width < 1.
     """
-    x, keep = model.world.prompt(prompt), whole(width, "width", least=1)
+    x, keep = a_model(model, "model").world.prompt(prompt), whole(width, "width", least=1)
     worth = number(weight, "weight")
     beam = (np.full((1, model.world.length), -1, dtype=np.intp), np.zeros(1))
     for t in range(model.world.length):
@@ -83,7 +86,7 @@ def beam_search(
         order = np.argsort(-scores, kind="stable")[:keep]
         beam, best = (rows[order], lp[order]), scores[order]
     texts = tuple(model.world.text(row[row >= 0]) for row in beam[0])
-    return Beam(texts, best, beam[1])
+    return Beam(texts, read_only(best), read_only(beam[1]))
 
 
 def _longer(
@@ -107,4 +110,4 @@ def _longer(
 
 def _guided(model: LanguageModel, prompt: str, guide: Guide, rows: Indices) -> Array:
     texts = (model.world.text(row[row >= 0]) for row in rows)
-    return np.array([float(guide(prompt, text)) for text in texts])
+    return np.array([paid(guide, prompt, text, "guide") for text in texts])

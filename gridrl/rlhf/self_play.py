@@ -23,7 +23,7 @@ from scipy.special import log_softmax
 
 from gridrl.iterates import algorithm
 from gridrl.rlhf.games import regularised, wins, with_reference
-from gridrl.tables import Array, distributions, number, read_only, restore, whole
+from gridrl.tables import Array, called, distributions, number, read_only, restore, whole
 
 Step = Callable[[int], float]
 
@@ -132,7 +132,10 @@ def mirror_descent(
     """
     P, mu = with_reference(M, reference)
     tau = number(tau, "tau", 0)
+    if step is None:
+        raise TypeError("step must be a number or a function; only nash_md has one of its own")
     eta_of = _steps(step, tau)
+    called(against, "against")
     now = Playing(mu, mu, mu, 0)
     log_mu = log_pi = _log(mu)
     for t in range(whole(iterations, "iterations", least=1)):
@@ -145,7 +148,7 @@ def mirror_descent(
 def _after(now: Playing, policy: Array, opponent: Array) -> Playing:
     t = now.iteration + 1
     average = now.average + (policy - now.average) / (t + 1)
-    return Playing(read_only(policy), read_only(average), opponent, t)
+    return Playing(read_only(policy), read_only(average), read_only(opponent), t)
 
 
 def _between(log_pi: Array, log_mu: Array, share: float) -> Array:

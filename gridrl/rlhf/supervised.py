@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from gridrl.iterates import algorithm
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.rlhf.pretraining import Corpus, Text, a_corpus, counted, token_counts
 from gridrl.tables import Array, number, whole
 
@@ -59,7 +59,7 @@ def sft(
     share = number(mix_share, "mix_share", 0, 1)
     if share > 0 and mix is None:
         raise ValueError(f"mix must be given with mix_share; mix_share is {share:g}")
-    shown = a_corpus(model.world, demonstrations, "demonstrations")
+    shown = a_corpus(a_model(model, "model").world, demonstrations, "demonstrations")
     counts = (1 - share) * _shares(model, shown, length_normalised)
     if mix is not None:
         counts += share * _shares(model, a_corpus(model.world, mix, "mix"), length_normalised)
@@ -68,16 +68,17 @@ def sft(
 
 def log_likelihood(model: LanguageModel, texts: Corpus | Sequence[Text]) -> float:
     """The mean of log pi(y|x) over texts, in nats; -inf if one of them is impossible."""
-    corpus = a_corpus(model.world, texts, "texts")
+    corpus = a_corpus(a_model(model, "model").world, texts, "texts")
     return _mean_log_prob(model.logits, _shares(model, corpus, False))
 
 
 def perplexity(model: LanguageModel, texts: Corpus | Sequence[Text]) -> float:
     """exp(- mean log pi of a token): among how many tokens the model hesitates on average."""
-    corpus = a_corpus(model.world, texts, "texts")
+    corpus = a_corpus(a_model(model, "model").world, texts, "texts")
     tokens = float((corpus.weights * corpus.lengths).sum())
     total = log_likelihood(model, corpus) * float(corpus.weights.sum())
-    return float(np.exp(-total / tokens))
+    with np.errstate(over="ignore"):  # more than a number can hold is inf
+        return float(np.exp(-total / tokens))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ def teacher_forcing(
     Raises:
         TypeError, ValueError: as `sft`; no steps, alpha not positive.
     """
-    shown = a_corpus(model.world, demonstrations, "demonstrations")
+    shown = a_corpus(a_model(model, "model").world, demonstrations, "demonstrations")
     counts = _shares(model, shown, length_normalised)
     if not (step := number(alpha, "alpha", 0)) > 0:
         raise ValueError(f"alpha must be positive; it is {alpha:g}")

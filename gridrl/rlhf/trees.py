@@ -22,7 +22,7 @@ from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
 
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.tables import Array, Indices, read_only
+from gridrl.tables import Array, Indices, read_only, restore
 
 LARGEST = 50_000_000  # logits of a model
 
@@ -42,12 +42,12 @@ def n_contexts(world: TokenWorld, context: str | int) -> int:
     if context == "prefix":
         world.must_be_enumerable()
         return len(world.prompts) * world.n_prefixes
-    rows, V = (len(words_of(world)) + 1) ** int(context), len(world.vocabulary)
-    if rows * V > LARGEST:
+    base, V = len(words_of(world)) + 1, len(world.vocabulary)
+    if (size := int(context) * np.log10(base) + np.log10(V)) > np.log10(LARGEST):
         raise ValueError(
-            f"context must leave at most {LARGEST:,} logits; {context} tokens leave {rows * V:,}"
+            f"context must leave at most {LARGEST:,} logits; {context} tokens leave 10^{size:.1f}"
         )
-    return rows
+    return int(base ** int(context))
 
 
 def first_rows(world: TokenWorld, context: str | int) -> Indices:
@@ -105,6 +105,8 @@ class Completions:
 
     world: TokenWorld
     context: str | int
+
+    __setstate__ = restore
 
     @cached_property
     def contexts(self) -> Indices:

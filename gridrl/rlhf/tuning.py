@@ -100,7 +100,15 @@ class Tuned:
 def tuned(
     task: Task, theta: Array, beta: ArrayLike, runs: int | None, clipped: ArrayLike = 0.0
 ) -> Tuned:
-    """A snapshot; one run loses its axis."""
+    """A snapshot; one run loses its axis.
+
+    Raises:
+        ValueError: the logits are no numbers any more.
+    """
+    if np.isnan(theta).any() or np.isposinf(theta).any():
+        raise ValueError(
+            "alpha must be smaller, or the rewards: the logits are no numbers any more"
+        )
     K, single = len(theta), runs is None and not task.many
     values = (theta, np.broadcast_to(beta, K), np.broadcast_to(clipped, K))
     parts = [np.array(v[0] if single else v, dtype=np.float64) for v in values]

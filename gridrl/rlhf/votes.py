@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gridrl.rlhf.tokens import TokenWorld
+from gridrl.rlhf.tokens import TokenWorld, a_world
 from gridrl.tables import Array, Indices, indices, read_only, restore, table
 
 LARGEST = 20_000_000  # entries of a table of pairs
@@ -59,7 +59,7 @@ class Pairs:
         rejected: ArrayLike,
         mu: ArrayLike = 1.0,
     ) -> None:
-        x = _column(prompt, "prompt", len(world.prompts))
+        x = _column(prompt, "prompt", len(a_world(world, "world").prompts))
         y, other = (
             _column(values, name, world.n_completions, len(x))
             for values, name in ((chosen, "chosen"), (rejected, "rejected"))
@@ -111,7 +111,7 @@ class Pairs:
 
     def take(self, which: ArrayLike) -> Pairs:
         """Some of the votes: by number, or by a mask (n,)."""
-        k = np.asarray(which)
+        k = _which(which, len(self))
         return Pairs(self.world, self.prompt[k], self.chosen[k], self.rejected[k], self.mu[k])
 
     def __len__(self) -> int:
@@ -155,7 +155,7 @@ class Rankings:
         completions: ArrayLike,
         ranks: ArrayLike | None = None,
     ) -> None:
-        x = _column(prompt, "prompt", len(world.prompts))
+        x = _column(prompt, "prompt", len(a_world(world, "world").prompts))
         y = indices(completions, "completions", world.n_completions)
         if y.ndim != 2 or len(y) != len(x) or y.shape[1] < 2:
             wanted = f"({len(x)}, K), K at least 2"
@@ -203,7 +203,7 @@ class Rankings:
 
     def take(self, which: ArrayLike) -> Rankings:
         """Some of the votes: by number, or by a mask (n,)."""
-        k = np.asarray(which)
+        k = _which(which, len(self))
         return Rankings(self.world, self.prompt[k], self.completions[k], self.ranks[k])
 
     def __len__(self) -> int:
@@ -228,6 +228,24 @@ def pair_shape(world: TokenWorld) -> tuple[int, int, int]:
     return P, N, N
 
 
+def vote_table(votes: ArrayLike, world: TokenWorld, name: str) -> Array:
+    """How often each answer (rows) was preferred to each other, (P, N, N); the diagonal is 0.
+
+    What stands on the diagonal says nothing: nobody compares an answer with itself.
+
+    Raises:
+        TypeError, ValueError: another shape, a negative number, no votes, a world too large.
+    """
+    w = table(votes, name, pair_shape(world))
+    if (negative := w < 0).any():
+        at = tuple(int(i) for i in np.argwhere(negative)[0])
+        raise ValueError(f"{name}[{', '.join(map(str, at))}] must not be negative; it is {w[at]:g}")
+    w = w * ~np.eye(w.shape[1], dtype=bool)
+    if not w.any():
+        raise ValueError(f"{name} must hold at least one vote; there is none")
+    return w
+
+
 def _column(values: ArrayLike, name: str, size: int, n: int | None = None) -> Indices:
     column = indices(values, name, size)
     if column.ndim != 1 or (n is not None and len(column) != n):
@@ -242,6 +260,16 @@ def _shares(mu: ArrayLike, n: int) -> Array:
         at = int(bad.argmax())
         raise ValueError(f"mu[{at}] must be in [0, 1]; it is {shares[at]:g}")
     return shares
+
+
+def _which(which: ArrayLike, n: int) -> Indices:
+    """Numbers of votes, of such numbers or of a mask (n,)."""
+    given = np.asarray(which)
+    if given.dtype == bool:
+        if given.shape != (n,):
+            raise ValueError(f"which must have shape ({n},) as a mask; it has {given.shape}")
+        return np.flatnonzero(given)
+    return indices(given, "which", n)
 
 
 def _ranks(ranks: ArrayLike | None, shape: tuple[int, ...]) -> Indices:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from gridrl.preferences.segments import Segment
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
-from gridrl.tables import whole
+from gridrl.tables import restore, whole
 from gridrl.worlds.grid import GridWorld
 from gridrl.worlds.penguin import penguin_world
 
@@ -45,6 +47,12 @@ class Story:
     corpora: Mapping[str, tuple[tuple[str, str], ...]]
     demonstrations: tuple[tuple[str, str], ...]
     reward: Callable[[str, str], float]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "corpora": dict(self.corpora)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, {**state, "corpora": MappingProxyType(state["corpora"])})
 
     @property
     def corpus(self) -> tuple[tuple[str, str], ...]:
@@ -139,10 +147,11 @@ def move_world(
     ]
     ways = tuple((label, way) for label in sheet.labels if (way := _way(world, sheet, label)))
 
-    def likes(prompt: str, answer: str) -> float:
-        return round(clip_reward(sheet, clip(sheet, prompt, answer)), 12)
+    return Story(world, MappingProxyType({"wanderings": tuple(read)}), ways, partial(_likes, sheet))
 
-    return Story(world, MappingProxyType({"wanderings": tuple(read)}), ways, likes)
+
+def _likes(ice: GridWorld, prompt: str, answer: str) -> float:
+    return round(clip_reward(ice, clip(ice, prompt, answer)), 12)
 
 
 def clip(ice: GridWorld, prompt: str, answer: str) -> Segment | None:
@@ -152,7 +161,10 @@ def clip(ice: GridWorld, prompt: str, answer: str) -> Segment | None:
     Segment(1 2, actions 1 1)
     """
     names = list(ice.moves)
-    actions = [names.index(move) for move in answer.split() if move != "$"]
+    moves = [move for move in answer.split() if move != "$"]
+    if len(bad := [move for move in moves if move not in names]):
+        raise ValueError(f"answer must be of {' '.join(names)}; it has {bad[0]!r}")
+    actions = [names.index(move) for move in moves]
     states = [ice.index(prompt)]
     for a in actions:
         states.append(int(ice.landing[states[-1], a]))
@@ -204,11 +216,13 @@ def cat_hat_world() -> Story:
     wrong = {into: "the hat is too big", over: "the cat is too small"}
     read = [(x, y[x]) for x in (into, over) for y in (big, big, big, small, small, wrong)]
 
-    def explains(prompt: str, answer: str) -> float:
-        return float(answer in (big[prompt], small[prompt]))
-
     shown = ((into, big[into]), (over, small[over]))
-    return Story(world, MappingProxyType({"stories": tuple(read)}), shown, explains)
+    good = {x: (big[x], small[x]) for x in world.prompts}
+    return Story(world, MappingProxyType({"stories": tuple(read)}), shown, partial(_explains, good))
+
+
+def _explains(good: Mapping[str, tuple[str, ...]], prompt: str, answer: str) -> float:
+    return float(answer in good.get(prompt, ()))
 
 
 KINDS = {"Rex": "dog", "Tom": "cat", "Tux": "penguin"}
@@ -234,10 +248,11 @@ def thought_world(*, scratch: bool = True) -> Story:
     world = TokenWorld((*KINDS, *COATS), (*COATS, "fur", "feathers"), 3 if scratch else 2)
     read = [*((x, f"{y} $") for facts in (KINDS, COATS) for x, y in facts.items())]
 
-    def right(prompt: str, answer: str) -> float:
-        words = answer.split()
-        coat = COATS[KINDS.get(prompt, prompt)]
-        return float(len(words) > 1 and words[-1] == "$" and words[-2] == coat)
-
     shown = [(x, f"{COATS[y]} $") for x, y in KINDS.items()]
-    return Story(world, MappingProxyType({"facts": tuple(read)}), tuple(shown), right)
+    return Story(world, MappingProxyType({"facts": tuple(read)}), tuple(shown), _coated)
+
+
+def _coated(prompt: str, answer: str) -> float:
+    words = answer.split()
+    coat = COATS.get(KINDS.get(prompt, prompt))
+    return float(len(words) > 1 and words[-1] == "$" and words[-2] == coat)

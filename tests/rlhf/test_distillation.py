@@ -87,7 +87,7 @@ def test_a_token_the_student_never_writes_stays_so() -> None:
 def test_two_worlds_are_refused() -> None:
     other = LanguageModel(TokenWorld(["?"], "ab", 2))
     for learn in (distill, distill_reverse):
-        with pytest.raises(ValueError, match="teacher must be of the student's world"):
+        with pytest.raises(ValueError, match="teacher must be of the same world"):
             learn(other, LanguageModel(WORLD))
     with pytest.raises(ValueError, match="rounds must be at least 1"):
         distill_reverse(LanguageModel(WORLD), LanguageModel(WORLD), rounds=0)

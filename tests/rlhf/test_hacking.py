@@ -330,7 +330,7 @@ def test_wrong_input_is_named() -> None:
     model, gold, proxy = random_case(0)
     with pytest.raises(TypeError, match="reference must be a LanguageModel; it is 3"):
         overoptimisation(3, gold, proxy)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"reward must have shape \(2, 7\); it has \(1, 7\)"):
+    with pytest.raises(ValueError, match=r"gold must have shape \(2, 7\); it has \(1, 7\)"):
         overoptimisation(model, gold[:1], proxy)
     with pytest.raises(ValueError, match=r"strengths\[1\] must be in \[0, inf\]; it is -1"):
         overoptimisation(model, gold, proxy, strengths=[1.0, -1.0])

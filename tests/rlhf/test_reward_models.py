@@ -379,7 +379,7 @@ def test_bad_input() -> None:
     with pytest.raises(ValueError, match="votes must be of the same world"):
         fit_reward_model(other, Rankings(SIX, [0], [[1, 2]]), likelihood=plackett_luce)
     for nothing in (Pairs(SIX, [], [], []), np.zeros((1, 6, 6))):
-        with pytest.raises(ValueError, match="votes must hold at least one; there are none"):
+        with pytest.raises(ValueError, match="votes must hold at least one vote; there is none"):
             fit_reward_model(SIX, nothing)
     with pytest.raises(ValueError, match=r"votes must have shape \(1, 6, 6\); it has \(6, 6\)"):
         fit_reward_model(SIX, np.ones((6, 6)))
