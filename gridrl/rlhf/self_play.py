@@ -81,7 +81,8 @@ def nash_md(
         tau: weight of the KL to the reference, in units of probability a nat.
         iterations: T.
         step: eta, a number or a function of t = 0, 1, ...; None is 2 / (tau (t + 2)). A constant
-            converges, but to the solution of tau log(pi / mu) = P(. > q): another point.
+            converges, but to the solution of tau log(pi / mu) = P(. > q): another point, if
+            there are more than two answers.
 
     Raises:
         ValueError: as `regularised_nash`; a step above 1 / tau.
