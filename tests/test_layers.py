@@ -14,6 +14,7 @@ ORDER = [
     "errors",
     "files",
     "tables",
+    "streams",
     "iterates",
     "processes",
     "worlds",

@@ -32,6 +32,8 @@ WHOLE = ["processes", "planning", "learning", "preferences"]  # exported from gr
 RESULTS = {
     "BestOfN",
     "Corpus",
+    "Estimate",
+    "Estimates",
     "Expectation",
     "Hack",
     "Optimum",

@@ -10,10 +10,11 @@ from gridrl.plot.clips import preference, reward_bar
 from gridrl.plot.curve import curves
 from gridrl.plot.estimators import clipped_objective, variances
 from gridrl.plot.films import Film, animate
-from gridrl.plot.language import completion_tree, frontier, gold_and_proxy, simplex
+from gridrl.plot.language import completion_tree, frontier, gold_and_proxy
 from gridrl.plot.networks import graph
 from gridrl.plot.preferences import calibration, query_choice, reward_map
 from gridrl.plot.tables import belief, policy, q_values, transition_matrix, values
+from gridrl.plot.triangles import simplex
 from gridrl.plot.widgets import stepper
 from gridrl.plot.worlds import observation, trajectory, world
 

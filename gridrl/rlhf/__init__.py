@@ -6,7 +6,7 @@ Reading order: `numbering`, `tokens` (a world of tokens), `trees`, `language` (t
 `kl_estimators`, `regularised` (the objective and its optimum), `answers`, `estimates`; `rollouts`,
 `tuning`, `policy_optimisation`, `proximal`, `group_terms`, `groups`, `laboratory` (what an
 estimator really estimates); `duels`, `direct_losses`, `descent`, `direct`; `preference_models`,
-`games`, `self_play`; `hacking`; `pipeline` (all methods on one world).
+`games`, `self_play`; `hacking`, `hacks`; `pipeline` (all methods on one world).
 """
 
 from gridrl.rlhf.choices import pairwise, plackett_luce
@@ -49,18 +49,16 @@ from gridrl.rlhf.groups import (
     rloo,
 )
 from gridrl.rlhf.hacking import (
-    Hack,
     Overoptimisation,
-    authority_hack,
     best_of_n_law,
     covariance,
     fit_law,
     gold_peak,
-    length_hack,
     overoptimisation,
     rl_law,
     tilted,
 )
+from gridrl.rlhf.hacks import Hack, authority_hack, length_hack
 from gridrl.rlhf.kl_estimators import (
     as_reward,
     forward_kl_gradient,

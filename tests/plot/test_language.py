@@ -14,8 +14,9 @@ from matplotlib.patches import FancyArrowPatch
 from PIL import Image
 
 from gridrl import plot
-from gridrl.plot.language import CORNERS
-from gridrl.rlhf.hacking import authority_hack, length_hack, overoptimisation, tilted
+from gridrl.plot.triangles import CORNERS
+from gridrl.rlhf.hacking import overoptimisation, tilted
+from gridrl.rlhf.hacks import authority_hack, length_hack
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
 from gridrl.tables import Array, kl

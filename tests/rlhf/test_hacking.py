@@ -11,16 +11,15 @@ import pytest
 
 from gridrl.rlhf.hacking import (
     Overoptimisation,
-    authority_hack,
     best_of_n_law,
     covariance,
     fit_law,
     gold_peak,
-    length_hack,
     overoptimisation,
     rl_law,
     tilted,
 )
+from gridrl.rlhf.hacks import authority_hack, length_hack
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.regularised import regularised_optimum
 from gridrl.rlhf.tokens import TokenWorld
