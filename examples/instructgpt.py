@@ -28,5 +28,5 @@ learned = ppo(reference, reward, reference=reference, beta=beta, alpha=3.0, upda
 
 for name, p in {"reference": reference.probs, "after PPO": learned.probs}.items():
     J, gap = (f(p, reference, human, beta) for f in (objective, optimality_gap))
-    answer = story.world.texts[int(p[0].argmax())]
-    print(f"{name}: J {J:.2f}, {gap:.2f} below the optimum; {story.world.prompts[0]} {answer}")
+    said = ", ".join(f"{story.world.texts[y]!r} {p[0, y]:.2f}" for y in (-p[0]).argsort()[:3])
+    print(f"{name}: J {J:.2f}, {gap:.2f} below the optimum; {story.world.prompts[0]}: {said}")

@@ -1,6 +1,7 @@
 """All questions at the beginning, and the reward hack that follows: believed against true return.
 
-The uniform policy never meets a fish, so that nobody is ever asked about one.
+The uniform policy never meets a fish, so that nobody is ever asked about one. (The same of language
+models: notebook 20.)
 """
 
 import numpy as np

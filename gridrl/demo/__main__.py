@@ -46,7 +46,7 @@ def _tell(options: argparse.Namespace) -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     story = Story(options.out, quick=options.quick, seed=options.seed)
-    for name in options.part or PARTS:
+    for name in [*options.parts, *(options.part or [])] or PARTS:
         part = _part(name)
         story.heading(part.TITLE)
         part.tell(story)
@@ -61,15 +61,22 @@ def _part(name: str) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gridrl.demo",
-        description="The penguin's story, from Markov process to beliefs.",
+        description="The penguin's story, from Markov process to RLHF.",
     )
     add = parser.add_argument
-    add("--part", action="append", choices=PARTS, help="only this part (may be given again)")
+    add("parts", nargs="*", type=_name, metavar="part", help="only these parts")
+    add("--part", action="append", choices=PARTS, help="the same; may be given again")
     add("--out", type=Path, default=Path("gridrl-demo"), help="folder for pictures and report")
     add("--seed", type=_seed, default=0, help="seed of everything drawn by chance")
     add("--quick", action="store_true", help="less of everything that takes time")
     add("--list", action="store_true", help="list the parts and stop")
     return parser
+
+
+def _name(text: str) -> str:
+    if text not in PARTS:
+        raise argparse.ArgumentTypeError(f"one of {', '.join(PARTS)}, not {text!r}")
+    return text
 
 
 def _seed(text: str) -> int:

@@ -40,7 +40,7 @@ def test_the_whole_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_one_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--part", "rewards", "--out", str(tmp_path), "--quick"]) == 0
+    assert main(["rewards", "--out", str(tmp_path), "--quick"]) == 0
     told = capsys.readouterr().out
     assert "[1, 0, 2, 0, 6, 0, 10, 0, 9, 1, 10, 0, 11, 1, 15, 0]" in told
     assert "Optimal control" not in told
@@ -88,7 +88,9 @@ def test_listing_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(PARTS)
 
 
-@pytest.mark.parametrize("options", [["--part", "nope"], ["--seed", "-1"], ["--frobnicate"]])
+@pytest.mark.parametrize(
+    "options", [["--part", "nope"], ["nope"], ["--seed", "-1"], ["--frobnicate"]]
+)
 def test_wrong_options_exit_with_2(options: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(options)
