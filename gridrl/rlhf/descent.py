@@ -38,7 +38,8 @@ class Direct:
         loss: of the votes of this step before it, in nats where the loss is; (K,) of K runs.
         endless: pairs of answers whose margin has no finite optimum, since nobody ever voted
             otherwise, not even in a circle; (K,) of K runs. The longer one learns, the larger
-            they grow. 0 where the loss has an optimum whatever the votes.
+            they grow. It counts as if each answer were free to move; where contexts are shared,
+            other votes may hold a margin back. 0 where the loss has an optimum whatever the votes.
         iteration: steps so far.
     """
 

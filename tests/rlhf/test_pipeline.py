@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gridrl.rlhf import word_world
+from gridrl.rlhf import pipeline, word_world
 from gridrl.rlhf.pipeline import Row, ask, begin, compare, methods
 
 STORY = word_world(length=3)
@@ -68,3 +68,20 @@ def test_every_answer_can_be_written() -> None:
     begun = begin(STORY)
     assert np.isfinite(begun.reference.log_probs).all()
     assert np.isfinite(begun.pretrained.log_probs).all()
+
+
+def test_nash_is_left_out_where_its_table_would_be_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "LARGEST", 1)
+    names = [row.name for row in compare(STORY, votes=50, runs=1)]
+    assert "Nash-MD" not in names
+    assert "KTO" in names
+
+
+def test_a_seed_of_seeds_gives_the_same_rows() -> None:
+    one, again, other = (compare(STORY, votes=50, runs=1, rng=seed) for seed in (3, 3, 4))
+    for mine, same, different in zip(one, again, other, strict=True):
+        np.testing.assert_array_equal(mine.probs, same.probs)
+        if mine.name in ("PPO", "DPO", "rejection sampling", "Nash-MD"):
+            assert (mine.probs != different.probs).any()
