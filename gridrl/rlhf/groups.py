@@ -93,8 +93,9 @@ def grpo(
 
     Args:
         model: the first policy.
-        reward: R(x, y), a function or a table, (P, N), or `TokenRewards`. A checkable answer has 0
-            or 1.
+        reward: R(x, y), a function of two texts or a table, (P, N), or one a run, (K, P, N), or
+            `TokenRewards`. A checkable answer has 0 or 1. Where there are too many answers to list,
+            a function.
         reference: p_ref; None is the first policy.
         beta: the weight of the penalty, in units of the advantage per nat.
         updates: batches; one snapshot each.

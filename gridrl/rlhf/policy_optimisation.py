@@ -121,7 +121,8 @@ def policy_gradient(
 
     Args:
         model: the first policy; softmax keeps at zero what it never writes.
-        reward: R(x, y), a function of two texts or a table, (P, N), in reward units.
+        reward: R(x, y), a function of two texts or a table, (P, N), in reward units; of several
+            runs (K, P, N). Where there are too many answers to list, a function.
         reference: p_ref; None is the first policy.
         beta: reward units per nat; 0 leaves out the reference.
         updates: how many; one snapshot each.

@@ -120,7 +120,8 @@ def ppo(
 
     Args:
         model: the first policy.
-        reward: R(x, y), a function of two texts or a table, (P, N), in reward units.
+        reward: R(x, y), a function of two texts or a table, (P, N), in reward units; of several
+            runs (K, P, N). Where there are too many answers to list, a function.
         reference: p_ref; None is the first policy.
         beta: reward units per nat, at first; 0 leaves out the reference.
         updates: batches; one snapshot each.

@@ -297,7 +297,7 @@ def _three(model: Policy, reference: LanguageModel, reward: Reward) -> tuple[Arr
     if isinstance(model, LanguageModel):
         must_share_world(reference.world, model.world)
     _same_shape(lp, lq)
-    return lp, lq, reference.world.rewards(reward)
+    return lp, lq, reference.world.rewards(reward, runs=True)
 
 
 def _same_shape(lp: Array, lq: Array) -> None:

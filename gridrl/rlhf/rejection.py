@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from scipy.special import rel_entr, softmax
+from scipy.special import softmax
 
 from gridrl.iterates import algorithm
 from gridrl.rlhf.divergences import kl_by_tokens
@@ -56,9 +56,7 @@ class Rejection:
     @property
     def kl(self) -> Array:
         """KL(pi || first model), (P,), in nats."""
-        if not self.first.world.enumerable:
-            return kl_by_tokens(self.first, self.first, self.logits)
-        return np.asarray(rel_entr(self.probs, self.first.probs).sum(axis=-1))
+        return np.maximum(kl_by_tokens(self.first, self.first, self.logits), 0.0)
 
     @property
     def reward(self) -> Array:
@@ -102,7 +100,7 @@ def rejection_sampling(
 
     Args:
         model: the first one; contexts that no winner has stay as they are.
-        reward: R(x, y).
+        reward: R(x, y), a function of two texts or a table, (P, N), in reward units.
         n: answers to choose from.
         rounds: one snapshot each.
         samples: winners of each prompt and round; None is infinitely many.

@@ -7,6 +7,7 @@ import pytest
 
 from gridrl.rlhf.divergences import kl
 from gridrl.rlhf.group_terms import group_mean, no_baseline
+from gridrl.rlhf.groups import grpo, rloo
 from gridrl.rlhf.laboratory import expectation_of
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.policy_optimisation import gradient_terms, policy_gradient, sampled_gradient
@@ -291,3 +292,37 @@ def test_answers_by_number_are_checked() -> None:
         step(0, [[0, 1]])
     with pytest.raises(ValueError, match=r"x\[0\] must be in 0..0; it is 1"):
         step(1, [0, 1])
+
+
+# --- rewards of several runs ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learner", [policy_gradient, ppo, grpo, rloo])
+def test_runs_may_have_rewards_of_their_own(learner: Any) -> None:
+    policy, reference, R = scene(1, prompts="?!")
+    rewards = np.stack([R, -R, R + np.arange(R.shape[1])])
+    options: dict[str, Any] = {"reference": reference, "beta": 0.5, "updates": 5, "rng": 1}
+    if learner is policy_gradient:
+        options["samples"] = 4
+    together = learner(policy, rewards, **options)
+    for k, own in enumerate(rewards):
+        alone = learner(policy, own, runs=3, **options)
+        np.testing.assert_array_equal(together.logits[k], alone.logits[k])
+        for number in (together.J, together.kl, together.reward, together.gap(0.5)):
+            assert number.shape == (3,)
+        assert together.J[k] == pytest.approx(alone.J[k], rel=1e-12)
+        assert together.gap(0.5)[k] == pytest.approx(alone.gap(0.5)[k], rel=1e-9, abs=1e-12)
+    assert learner(policy, rewards[:1], **options).logits.shape == (1, *policy.logits.shape)
+    with pytest.raises(ValueError, match="runs must be 3, one for each reward; it is 2"):
+        learner(policy, rewards, runs=2, **options)
+
+
+def test_the_exact_gradient_takes_rewards_of_several_runs() -> None:
+    policy, reference, R = scene(2)
+    rewards = np.stack([R, -R])
+    together = policy_gradient(policy, rewards, reference=reference, beta=0.5, updates=5000)
+    for k, reward in enumerate(rewards):
+        best = regularised_optimum(reference, reward, 0.5)
+        assert together.J[k] == pytest.approx(best.value, abs=1e-3)  # still on its way
+        alone = policy_gradient(policy, reward, reference=reference, beta=0.5, updates=5000)
+        np.testing.assert_allclose(together.logits[k], alone.logits, atol=1e-12)
