@@ -1,12 +1,13 @@
 """The agent is a language model: every method of RLHF on a table, beside its exact optimum.
 
-Reading order: `numbering`, `tokens` (a world of tokens), `trees`, `language` (the model), `words`
-(worlds to tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`, `search`,
-`distillation`; `votes`, `labelling`, `choices`, `reward_models`, `reward_measures`; `divergences`,
-`kl_estimators`, `regularised` (the objective and its optimum), `answers`, `estimates`; `rollouts`,
-`tuning`, `policy_optimisation`, `proximal`, `group_terms`, `groups`, `laboratory` (what an
-estimator really estimates); `duels`, `direct_losses`, `descent`, `direct`; `preference_models`,
-`games`, `self_play`; `hacking`, `hacks`; `pipeline` (all methods on one world).
+Reading order: `spelling`, `numbering`, `tokens` (a world of tokens), `trees`, `language` (the
+model), `words` (worlds to tell the story in); `pretraining`, `supervised`, `sampling`, `rejection`,
+`search`, `distillation`; `votes`, `labelling`, `choices`, `likeliest`, `reward_models`,
+`reward_measures`; `divergences`, `kl_estimators`, `regularised` (the objective and its optimum),
+`proof`, `answers`, `estimates`; `rollouts`, `tuning`, `policy_optimisation`, `proximal`,
+`group_terms`, `groups`, `laboratory` (what an estimator really estimates); `duels`,
+`direct_losses`, `descent`, `direct`; `preference_models`, `games`, `self_play`; `hacking`,
+`scaling_laws`, `hacks`; `pipeline` (all methods on one world).
 """
 
 from gridrl.rlhf.choices import pairwise, plackett_luce
@@ -48,16 +49,7 @@ from gridrl.rlhf.groups import (
     rewards_to_come,
     rloo,
 )
-from gridrl.rlhf.hacking import (
-    Overoptimisation,
-    best_of_n_law,
-    covariance,
-    fit_law,
-    gold_peak,
-    overoptimisation,
-    rl_law,
-    tilted,
-)
+from gridrl.rlhf.hacking import Overoptimisation, covariance, gold_peak, overoptimisation, tilted
 from gridrl.rlhf.hacks import Hack, authority_hack, length_hack
 from gridrl.rlhf.kl_estimators import (
     as_reward,
@@ -78,10 +70,10 @@ from gridrl.rlhf.pipeline import Row, ask, begin, compare
 from gridrl.rlhf.policy_optimisation import gradient_terms, policy_gradient, sampled_gradient
 from gridrl.rlhf.preference_models import fit_bilinear_preferences, fit_preference_model
 from gridrl.rlhf.pretraining import Corpus, as_tree, mixture, pretrain, sentence_log_prob
+from gridrl.rlhf.proof import derivation
 from gridrl.rlhf.proximal import PPOPlan, adaptive_kl, ppo, ppo_gradient
 from gridrl.rlhf.regularised import (
     Optimum,
-    derivation,
     implied_reward,
     objective,
     optimality_gap,
@@ -105,6 +97,7 @@ from gridrl.rlhf.reward_models import (
     token_counts,
 )
 from gridrl.rlhf.sampling import BestOfN, best_of_n, sample_best_of_n, win_rate
+from gridrl.rlhf.scaling_laws import best_of_n_law, fit_law, rl_law
 from gridrl.rlhf.search import beam_search
 from gridrl.rlhf.self_play import current_policy, mirror_descent, nash_md, past_mixture
 from gridrl.rlhf.supervised import log_likelihood, perplexity, sft, teacher_forcing

@@ -18,21 +18,19 @@ Reading: Gao, Schulman, Hilton (2022), arXiv:2210.10760; Beirami et al. (2024), 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import softmax
 
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.sampling import best_of_n
 from gridrl.rlhf.tokens import Reward
-from gridrl.tables import Array, best, kl, number, read_only, restore, table, whole
+from gridrl.tables import Array, best, kl, number, read_only, restore, whole
 
-Law = Callable[[Array, float, float], Array]
 POWERS_OF_TWO = tuple(2**k for k in range(11))
 DECADES = np.geomspace(1e-3, 1e3, 601)  # strengths at which a peak is looked for, times sd(proxy)
 NOISE = 1e-12  # a gain or a covariance this small, of the rewards' size, is rounding
@@ -163,6 +161,7 @@ def tilted(reference: LanguageModel, reward: Reward, strength: float) -> Array:
 
     With infinite strength, the reference among the best answers that it writes at all.
 
+    >>> from gridrl.rlhf.tokens import TokenWorld
     >>> model = LanguageModel(TokenWorld(["?"], "a", 1))
     >>> tilted(model, [[0.0, 1.0]], np.log(3)).round(2), tilted(model, [[0.0, 1.0]], np.inf)
     (array([[0.25, 0.75]]), array([[0., 1.]]))
@@ -206,6 +205,7 @@ def gold_peak(reference: LanguageModel, gold: Reward, proxy: Reward) -> float:
     Where the covariance falls through zero there is a peak. Of several the highest is taken; 0 or
     infinity if the reference, or the best answers by the proxy, earn more than all of them.
 
+    >>> from gridrl.rlhf.tokens import TokenWorld
     >>> model = LanguageModel(TokenWorld(["?"], "ab", 1))
     >>> round(gold_peak(model, [[0, 3, 1]], [[0, 1, 2]]), 6)  # 2 e^2l - 2 e^l = 3
     0.600415
@@ -234,54 +234,6 @@ def gold_peak(reference: LanguageModel, gold: Reward, proxy: Reward) -> float:
         if height(other) > height(peak) + NOISE * size:
             peak = other
     return peak
-
-
-# --- Gao's laws -----------------------------------------------------------------------------------
-
-
-def best_of_n_law(d: ArrayLike, alpha: float, beta: float) -> Array:
-    """R(d) = d (alpha - beta d), with its peak at d = alpha / (2 beta).  [arXiv:2210.10760, sec. 1]
-
-    >>> best_of_n_law([0.0, 1.0, 2.0], alpha=2, beta=1)
-    array([0., 1., 0.])
-    """
-    d = np.asarray(d, dtype=np.float64)
-    return d * (alpha - beta * d)
-
-
-def rl_law(d: ArrayLike, alpha: float, beta: float) -> Array:
-    """R(d) = d (alpha - beta log d), with an infinite slope at 0.  [arXiv:2210.10760, sec. 1]
-
-    >>> rl_law([0.0, 1.0], alpha=2, beta=1)
-    array([0., 2.])
-    """
-    d = np.asarray(d, dtype=np.float64)
-    return d * alpha - beta * d * np.log(np.where(d > 0, d, 1.0))
-
-
-def fit_law(law: Law, distance: ArrayLike, gold: ArrayLike) -> tuple[float, float]:
-    """alpha and beta with the least squares to gold - gold[0]; both laws are linear in them.
-
-    >>> d = np.linspace(0, 2, 5)
-    >>> alpha, beta = fit_law(best_of_n_law, d, 7 + best_of_n_law(d, 2, 0.5))
-    >>> round(alpha, 6), round(beta, 6)
-    (2.0, 0.5)
-
-    Raises:
-        ValueError: fewer than two policies that are not the reference.
-    """
-    d, R = table(distance, "distance"), table(gold, "gold")
-    if d.shape != R.shape or d.ndim != 1:
-        raise ValueError(f"gold must have the shape of distance, {d.shape}; it has {R.shape}")
-    if len(d) and (d[0] > 1e-6 * d.max() or (d < 0).any()):
-        raise ValueError(
-            f"distance must begin with the reference, 0, and not be negative; it is {d}"
-        )
-    if len(np.unique(d[d > 0])) < 2:
-        raise ValueError("distance must hold two policies that differ from the reference")
-    columns = np.column_stack([law(d, 1.0, 0.0), law(d, 0.0, 1.0)])
-    alpha, beta = np.linalg.lstsq(columns, R - R[0], rcond=None)[0]
-    return float(alpha), float(beta)
 
 
 # --- parts ----------------------------------------------------------------------------------------

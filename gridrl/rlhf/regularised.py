@@ -81,7 +81,7 @@ def objective(model: Policy, reference: LanguageModel, reward: Reward, beta: flo
     Raises:
         TypeError, ValueError: beta < 0, a policy or a reward that does not fit the world.
     """
-    lp, lq, R = _three(model, reference, reward)
+    lp, lq, R = three(model, reference, reward)
     scale = number(beta, "beta", 0)
     if scale == 0:
         return _number(expected(lp, R).mean(axis=-1))
@@ -138,7 +138,7 @@ def optimality_gap(model: Policy, reference: LanguageModel, reward: Reward, beta
     Raises:
         TypeError, ValueError: beta <= 0, a policy or a reward that does not fit the world.
     """
-    lp, lq, R = _three(model, reference, reward)
+    lp, lq, R = three(model, reference, reward)
     scale = positive(beta)
     optimum = log_softmax(lq + R / scale, axis=-1)
     return _number(scale * expected(lp, log_ratio(lp, optimum)).mean(axis=-1))
@@ -234,63 +234,7 @@ def token_model(world: TokenWorld, probs: Any) -> LanguageModel:
     return blank.with_logits(np.where(through.sum(axis=1, keepdims=True) > 0, logits, 0.0))
 
 
-# --- why it is the optimum ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """A line of the derivation: its formula, and what that comes to for each prompt, (P,)."""
-
-    formula: str
-    value: Array
-
-    def __post_init__(self) -> None:
-        read_only(self.value)
-
-    __setstate__ = restore
-
-    def __repr__(self) -> str:
-        return f"{self.formula} = {np.array2string(self.value, precision=6)}"
-
-
-def derivation(
-    policy: Policy, reference: LanguageModel, reward: Reward, beta: float
-) -> tuple[Line, ...]:
-    """From J(p) to beta log Z - beta KL(p || p*): five lines of one value, whatever the policy.
-
-    In the last, the first term does not depend on p and the second is least, 0, where p = p*.
-    [arXiv:2305.18290, app. A.1]
-
-    >>> reference = LanguageModel(TokenWorld(["?"], "a", 1))
-    >>> first, *_, last = derivation(reference, reference, [[np.log(3), 0.0]], 1.0)
-    >>> first
-    E_p[R] - beta KL(p || p_ref) = [0.549306]
-    >>> last
-    beta log Z - beta KL(p || p*) = [0.549306]
-
-    Raises:
-        TypeError, ValueError: as `optimality_gap`.
-    """
-    lp, lq, R = _three(policy, reference, reward)
-    b = positive(beta)
-    optimum = regularised_optimum(reference, R, b)
-    log_z, tilted = optimum.log_z, lq + R / b  # log(p_ref exp(R / beta))
-    log_star = optimum.log_probs
-    return (
-        Line("E_p[R] - beta KL(p || p_ref)", expected(lp, R) - b * expected(lp, log_ratio(lp, lq))),
-        Line("E_p[R - beta log(p / p_ref)]", expected(lp, R - b * log_ratio(lp, lq))),
-        Line("-beta E_p[log(p / (p_ref exp(R/beta)))]", -b * expected(lp, log_ratio(lp, tilted))),
-        Line(
-            "-beta E_p[log(p / (p* Z))]",
-            -b * expected(lp, log_ratio(lp, log_star + log_z[:, None])),
-        ),
-        Line(
-            "beta log Z - beta KL(p || p*)", b * log_z - b * expected(lp, log_ratio(lp, log_star))
-        ),
-    )
-
-
-def _three(model: Policy, reference: LanguageModel, reward: Reward) -> tuple[Array, Array, Array]:
+def three(model: Policy, reference: LanguageModel, reward: Reward) -> tuple[Array, Array, Array]:
     """log p, log p_ref and R, once they are known to fit each other."""
     lq = a_model(reference, "reference").log_probs
     lp = log_probs_of(model, "model")

@@ -19,16 +19,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gridrl.rlhf.choices import (
-    Choices,
-    Votes,
-    fit_linear,
-    fit_table,
-    pairwise,
-    separable,
-    unbeaten,
-)
+from gridrl.rlhf.choices import Choices, Votes, pairwise
 from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.likeliest import fit_linear, fit_table, separable, unbeaten
 from gridrl.rlhf.tokens import Reward, TokenWorld
 from gridrl.tables import Array, Indices, Mask, number, read_only, restore, table
 

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from gridrl.processes import MDP, SparseTransitions
 from gridrl.rlhf import numbering
+from gridrl.rlhf.spelling import check_words, sequence
 from gridrl.tables import Array, Indices, index, number, read_only, restore, table, whole
 
 ENUMERABLE = 1_000_000  # completions of all prompts together
@@ -57,13 +58,13 @@ class TokenWorld:
     def __init__(
         self, prompts: Sequence[str], vocabulary: Sequence[str], length: int, *, end: str = "$"
     ) -> None:
-        asked = (prompts,) if isinstance(prompts, str) else _words(prompts, "prompts")
-        given = _words(vocabulary, "vocabulary")
+        asked = (prompts,) if isinstance(prompts, str) else sequence(prompts, "prompts")
+        given = sequence(vocabulary, "vocabulary")
         if end in given:
             given = tuple(token for k, token in enumerate(given) if k != given.index(end))
         tokens = (*given, end)
         for name, words in (("end", (end,)), ("prompts", asked), ("vocabulary", tokens)):
-            _check_words(words, name, spaces=name == "prompts")
+            check_words(words, name, spaces=name == "prompts")
         if len(tokens) < 2:
             raise ValueError("vocabulary must have a token besides the end token; it has none")
         object.__setattr__(self, "prompts", asked)
@@ -123,7 +124,7 @@ class TokenWorld:
 
     def _split(self, text: str | Sequence[str]) -> list[str]:
         if not isinstance(text, str):
-            return list(_words(text, "completion"))
+            return list(sequence(text, "completion"))
         return text.split() if self.separator else list(text)
 
     # --- the tree ---------------------------------------------------------------------------
@@ -313,22 +314,3 @@ def paid(
     if isinstance(value, bool | np.bool_):
         return float(value)
     return number(value, f"{name}({prompt!r}, {answer!r})")
-
-
-def _words(given: Sequence[str], name: str) -> tuple[str, ...]:
-    try:
-        return tuple(given)
-    except TypeError as error:
-        raise TypeError(f"{name} must be a sequence of words; it is {given!r}") from error
-
-
-def _check_words(words: tuple[str, ...], name: str, *, spaces: bool) -> None:
-    if not words:
-        raise ValueError(f"{name} must have at least one; it has none")
-    for k, word in enumerate(words):
-        if not isinstance(word, str):
-            raise TypeError(f"{name}[{k}] must be a str; it is {word!r}")
-        if not word or (not spaces and word.split() != [word]):
-            raise ValueError(f"{name}[{k}] must be a word without spaces; it is {word!r}")
-        if word in words[:k]:
-            raise ValueError(f"{name}[{k}] must not be given twice; it is {word!r}")

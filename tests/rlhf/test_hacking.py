@@ -11,17 +11,15 @@ import pytest
 
 from gridrl.rlhf.hacking import (
     Overoptimisation,
-    best_of_n_law,
     covariance,
-    fit_law,
     gold_peak,
     overoptimisation,
-    rl_law,
     tilted,
 )
 from gridrl.rlhf.hacks import authority_hack, length_hack
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.regularised import regularised_optimum
+from gridrl.rlhf.scaling_laws import best_of_n_law, fit_law, rl_law
 from gridrl.rlhf.tokens import TokenWorld
 from gridrl.tables import Array, kl
 

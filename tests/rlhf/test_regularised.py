@@ -12,8 +12,8 @@ from scipy.special import logsumexp
 from gridrl.planning import policy_iteration
 from gridrl.rlhf.divergences import kl
 from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.proof import derivation
 from gridrl.rlhf.regularised import (
-    derivation,
     implied_reward,
     objective,
     optimality_gap,

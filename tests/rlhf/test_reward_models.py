@@ -10,10 +10,11 @@ import pytest
 from scipy.special import expit, log_expit
 
 from gridrl.preferences import Comparison, Segment, fit_bradley_terry
-from gridrl.rlhf.choices import Choices, components, pairwise, plackett_luce
+from gridrl.rlhf.choices import Choices, pairwise, plackett_luce
 from gridrl.rlhf.games import borda
 from gridrl.rlhf.labelling import all_pairs, label_pairs, label_rankings
 from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.likeliest import components
 from gridrl.rlhf.reward_measures import (
     accuracy_by_gap,
     reward_accuracy,
