@@ -41,6 +41,7 @@ RESULTS = {
     "PreferenceGame",
     "RewardModel",
     "Row",
+    "Rows",
     "Story",
     "BradleyTerry",
     "Preferring",

@@ -15,7 +15,8 @@ import time
 import numpy as np
 
 from gridrl.rlhf import LanguageModel, Pairs, dpo, word_world
-from gridrl.rlhf.pipeline import COLUMNS, ask, begin, compare
+from gridrl.rlhf.pipeline import ask, begin, compare
+from gridrl.rlhf.rows import COLUMNS
 from gridrl.tables import Array
 
 BETA, STEPS, ALPHA = 0.5, 300, 0.05

@@ -5,7 +5,8 @@ from __future__ import annotations
 from gridrl import plot
 from gridrl.demo.story import Story
 from gridrl.rlhf import regularised_optimum, word_world
-from gridrl.rlhf.pipeline import COLUMNS, begin, compare
+from gridrl.rlhf.pipeline import begin, compare
+from gridrl.rlhf.rows import COLUMNS
 
 TITLE = "9. A language model you can see: RLHF, method by method"
 

@@ -7,7 +7,7 @@ model), `words` (worlds to tell the story in); `pretraining`, `supervised`, `sam
 `proof`, `answers`, `estimates`; `rollouts`, `tuning`, `policy_optimisation`, `proximal`,
 `group_terms`, `groups`, `laboratory` (what an estimator really estimates); `duels`,
 `direct_losses`, `descent`, `direct`; `preference_models`, `games`, `self_play`; `hacking`,
-`scaling_laws`, `hacks`; `pipeline` (all methods on one world).
+`scaling_laws`, `hacks`; `rows`, `pipeline` (all methods on one world).
 """
 
 from gridrl.rlhf.choices import pairwise, plackett_luce
@@ -66,7 +66,7 @@ from gridrl.rlhf.kl_estimators import (
 from gridrl.rlhf.labelling import all_pairs, label_pairs, label_rankings
 from gridrl.rlhf.laboratory import Expectation, expectation_of
 from gridrl.rlhf.language import LanguageModel
-from gridrl.rlhf.pipeline import Row, ask, begin, compare
+from gridrl.rlhf.pipeline import ask, begin, compare
 from gridrl.rlhf.policy_optimisation import gradient_terms, policy_gradient, sampled_gradient
 from gridrl.rlhf.preference_models import fit_bilinear_preferences, fit_preference_model
 from gridrl.rlhf.pretraining import Corpus, as_tree, mixture, pretrain, sentence_log_prob
@@ -96,6 +96,7 @@ from gridrl.rlhf.reward_models import (
     model_features,
     token_counts,
 )
+from gridrl.rlhf.rows import Row, Rows
 from gridrl.rlhf.sampling import BestOfN, best_of_n, sample_best_of_n, win_rate
 from gridrl.rlhf.scaling_laws import best_of_n_law, fit_law, rl_law
 from gridrl.rlhf.search import beam_search
@@ -129,6 +130,7 @@ __all__ = [
     "Rankings",
     "RewardModel",
     "Row",
+    "Rows",
     "Story",
     "TokenRewards",
     "TokenWorld",

@@ -13,13 +13,12 @@ Reading: Ouyang et al. (2022), arXiv:2203.02155, figure 2.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from gridrl.rlhf.direct import dpo, ipo, kto
 from gridrl.rlhf.divergences import kl
@@ -33,6 +32,7 @@ from gridrl.rlhf.proximal import PPOPlan, ppo
 from gridrl.rlhf.regularised import objective, optimality_gap, positive, regularised_optimum
 from gridrl.rlhf.rejection import rejection_sampling
 from gridrl.rlhf.reward_models import fit_reward_model, model_features, token_counts
+from gridrl.rlhf.rows import COLUMNS, Row, Rows
 from gridrl.rlhf.sampling import best_of_n, win_rate
 from gridrl.rlhf.self_play import nash_md
 from gridrl.rlhf.supervised import sft
@@ -40,8 +40,6 @@ from gridrl.rlhf.votes import LARGEST, Pairs
 from gridrl.rlhf.words import Story
 from gridrl.streams import seeds, streams
 from gridrl.tables import Array, number, read_only, restore, whole
-
-COLUMNS = ("J", "gap", "KL", "gold", "wins", "length")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,32 +75,6 @@ class Asked:
     preference: Array | None
 
     __setstate__ = restore
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """A method's results over seeds.
-
-    Attributes:
-        name: of the method.
-        means, spreads: of J, gap, KL, gold reward, win rate against the reference, and length.
-        labels: votes or demonstrations that it used.
-        seconds: a seed.
-        probs: the policies that it found, (K, P, N).
-    """
-
-    name: str
-    means: Mapping[str, float]
-    spreads: Mapping[str, float]
-    labels: int
-    seconds: float
-    probs: Array
-
-    __setstate__ = restore
-
-    def __repr__(self) -> str:
-        cells = ", ".join(f"{name} {self.means[name]:.3f}" for name in COLUMNS)
-        return f"Row({self.name}: {cells})"
 
 
 Method = Callable[[Begun, Sequence[Asked], int], Array]  # of K seeds, and a seed: (K, P, N)
@@ -222,7 +194,7 @@ def compare(
     beta: float = 0.5,
     rng: int = 0,
     progress: bool = False,
-) -> tuple[Row, ...]:
+) -> Rows:
     """The table of methods: means and spreads over seeds, each judged by the human's own reward.
 
     Args:
@@ -234,6 +206,8 @@ def compare(
         rng: the seed of seeds: of all votes, and of what is drawn while learning.
         progress: whether to show how far it is.
     """
+    from tqdm.auto import tqdm
+
     begun = begin(story, beta=beta)
     voting, learning = (int(seed.generate_state(1)[0]) for seed in seeds(rng, 2))
     each = streams(voting, whole(runs, "runs", least=1))
@@ -249,7 +223,7 @@ def compare(
         shown = 0 if name == "pretrained" else len(story.demonstrations)
         used = shown if name in ("pretrained", "SFT") else shown + votes
         rows.append(_judged(name, begun, found, 0 if name == "optimum" else used, seconds))
-    return tuple(rows)
+    return Rows(rows)
 
 
 def _judged(name: str, begun: Begun, found: Array, labels: int, seconds: float) -> Row:

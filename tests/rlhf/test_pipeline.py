@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 from gridrl.rlhf import pipeline, word_world
-from gridrl.rlhf.pipeline import Row, ask, begin, compare, methods
+from gridrl.rlhf.pipeline import ask, begin, compare, methods
+from gridrl.rlhf.rows import Row
 
 STORY = word_world(length=3)
 BETA = 0.5
@@ -85,3 +88,16 @@ def test_a_seed_of_seeds_gives_the_same_rows() -> None:
         np.testing.assert_array_equal(mine.probs, same.probs)
         if mine.name in ("PPO", "DPO", "rejection sampling", "Nash-MD"):
             assert (mine.probs != different.probs).any()
+
+
+def test_the_rows_print_as_a_table() -> None:
+    rows = compare(STORY, votes=50, runs=1)
+    lines = repr(rows).splitlines()
+    assert lines[0].split() == ["method", "J", "±", "sd", "gap", "KL", "gold", "wins", "length",
+                                "labels", "seconds"]  # fmt: skip
+    assert [line.split("  ")[0] for line in lines[1:]] == [row.name for row in rows]
+    assert len({len(line) for line in lines}) == 1
+    html = rows._repr_html_()
+    assert html.count("<tr>") == len(rows) + 1
+    assert f"{rows[-1].means['J']:.3f} ± 0.000" in html
+    assert repr(pickle.loads(pickle.dumps(rows))) == repr(rows)
