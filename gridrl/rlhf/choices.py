@@ -31,9 +31,10 @@ from scipy.special import logsumexp
 from gridrl.rlhf.divergences import must_share_world
 from gridrl.rlhf.tokens import TokenWorld
 from gridrl.rlhf.votes import Pairs, Rankings, vote_table
-from gridrl.tables import Array, Indices
+from gridrl.tables import Array, Indices, restore
 
 Votes = Pairs | Rankings | ArrayLike
+TIED = 10  # answers in all their orders: there are twice as many sets for one more
 NOBODY = -1  # fills up a set of fewer than K
 
 
@@ -53,6 +54,8 @@ class Choices:
     completion: Indices
     cells: Indices
     weights: Array
+
+    __setstate__ = restore
 
     @classmethod
     def among(cls, prompt: Indices, completions: Indices, weights: Array) -> Choices:
@@ -166,6 +169,11 @@ def _stages(ranks: Indices) -> list[tuple[list[int], float]]:
     them is the next equally often, 1 / j.
     """
     stages = []
+    if (most := int(np.unique(ranks, return_counts=True)[1].max())) > TIED:
+        raise ValueError(
+            f"votes must have at most {TIED} answers that tie in a ranking, for plackett_luce; one"
+            f" has {most}: take `pairwise`"
+        )
     for rank in np.unique(ranks):
         tied, below = np.flatnonzero(ranks == rank).tolist(), np.flatnonzero(ranks > rank).tolist()
         for j in range(len(tied), 0, -1):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gridrl.rlhf.direct_losses import kto_loss, kto_slope
-from gridrl.rlhf.divergences import kl_by_tokens, must_share_world
+from gridrl.rlhf.divergences import kl_by_tokens, memory_of, must_share_world
 from gridrl.rlhf.duels import Comparisons, Duels, duels_of, must_be_written, of_runs
 from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.streams import streams
@@ -173,10 +173,11 @@ def on_margins(
 
 def on_ratios(start: Start, beta: float, weights: tuple[float, float]) -> Pull:
     """The mean loss of answers one by one, (K,), and its slope by h, (C,)."""
+    memory = memory_of(start.model, start.reference)
 
     def pull(duels: Duels, theta: Array, log_probs: Array) -> tuple[Array, Array]:
         h, answers = log_probs - start.log_ref, duels.answers
-        z0 = kl_by_tokens(start.model, start.reference, theta)[answers.run, answers.x]
+        z0 = kl_by_tokens(start.model, start.reference, theta, memory)[answers.run, answers.x]
         at = {True: duels.winner, False: duels.loser}
         cost, force = {}, {}
         for liked, places in at.items():

@@ -172,21 +172,36 @@ class Chain:
 
 def memory_of(model: LanguageModel, other: LanguageModel) -> Tree | Chain:
     """What the two remember between them."""
-    contexts = (model.context, other.context)
+    contexts, world = (model.context, other.context), model.world
     if "prefix" in contexts:
         return Tree()
-    return Chain(model.world, max(int(n) for n in contexts))
+    m = max(int(n) for n in contexts)
+    if world.enumerable and len(world.prompts) * world.n_prefixes < n_contexts(world, m):
+        return Tree()  # fewer prefixes than contexts
+    return Chain(world, m)
 
 
-def kl_by_tokens(model: LanguageModel, other: LanguageModel, logits: Array | None = None) -> Array:
-    """KL(model || other) by the chain rule, (..., P), of the model with such logits."""
-    memory, theta = memory_of(model, other), model.logits if logits is None else logits
+def kl_by_tokens(
+    model: LanguageModel,
+    other: LanguageModel,
+    logits: Array | None = None,
+    memory: Tree | Chain | None = None,
+) -> Array:
+    """KL(model || other) by the chain rule, (..., P), of the model with such logits.
+
+    What is remembered may be given, if it is asked for again and again. An infinity behind a
+    prefix of less than 1e-320 is missed.
+    """
+    theta = model.logits if logits is None else logits
+    memory = memory_of(model, other) if memory is None else memory
     lp, lq = memory.steps(model, theta), memory.steps(other, other.logits)
     met, each = memory.visits(model, lp), expected(lp, log_ratio(lp, lq))
     return np.asarray(np.where(met > 0, met * np.where(met > 0, each, 0.0), 0.0).sum(axis=-1))
 
 
-def must_cover_tokens(reference: LanguageModel, model: LanguageModel) -> None:
+def must_cover_tokens(
+    reference: LanguageModel, model: LanguageModel, name: str = "reference"
+) -> None:
     """`must_cover` in worlds of any size: which token is it that only the reference never writes.
 
     Raises:
@@ -199,6 +214,6 @@ def must_cover_tokens(reference: LanguageModel, model: LanguageModel) -> None:
         x, _, token = (int(i) for i in np.argwhere(outside)[0])
         world = reference.world
         raise ValueError(
-            f"reference must not give probability 0 to an answer of the policy; it does to"
+            f"{name} must not give probability 0 to an answer of the policy; it does to"
             f" {world.vocabulary[token]!r} in an answer to prompt {world.prompts[x]!r}"
         )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridrl.rlhf.answers import Answers
-from gridrl.rlhf.divergences import kl, must_share_world
+from gridrl.rlhf.divergences import kl, must_cover_tokens, must_share_world
 from gridrl.rlhf.language import LanguageModel, a_model, scores
 from gridrl.rlhf.tokens import Reward, TokenWorld
 from gridrl.tables import Array, Indices, generator, number, whole
@@ -85,10 +85,13 @@ def estimate_objective(
         rng: a seed, a Generator, or None for fresh chance.
 
     Raises:
-        TypeError, ValueError: models of two worlds, beta < 0, n < 2, a reward that is not finite.
+        TypeError, ValueError: models of two worlds, an answer that only the reference never gives,
+            beta < 0, n < 2, a reward that is not finite.
     """
     world, scale = a_model(model, "model").world, number(beta, "beta", 0)
     must_share_world(world, a_model(reference, "reference").world, "reference")
+    if scale:
+        must_cover_tokens(reference, model)
     x = np.repeat(np.arange(len(world.prompts)), whole(n, "n", least=2))
     chance, pays = generator(rng), _paid(world, reward)
     y, other = (m.write(x, rng=chance) for m in (model, reference))

@@ -24,7 +24,7 @@ from gridrl.learning.lockstep import Rate, rate
 from gridrl.rlhf import kl_estimators
 from gridrl.rlhf.answers import Answers
 from gridrl.rlhf.group_terms import GRPOTerms, group_advantages, leave_one_out
-from gridrl.rlhf.language import LanguageModel
+from gridrl.rlhf.language import LanguageModel, a_model
 from gridrl.rlhf.policy_optimisation import Estimator, policy_gradient
 from gridrl.rlhf.proximal import held_back, surrogate_slope
 from gridrl.rlhf.rollouts import Chance, Seed, Task, batch, one_group, written_by
@@ -103,7 +103,7 @@ def grpo(
         group: G, answers to each prompt.
         epochs: steps on each batch; at the first, rho = 1.
         terms: of the objective; None is `GRPOTerms()`.
-        runs: learners at once; None is one, without the axis.
+        runs: learners at once; None is one, without the axis, or one for each reward.
         rng: a seed, a Generator, or None for fresh chance.
 
     >>> from gridrl.rlhf.tokens import TokenWorld
@@ -116,7 +116,7 @@ def grpo(
         TypeError, ValueError: beta < 0, a group of one, a negative alpha, no updates, no epochs, a
             reward or a reference that does not fit the model.
     """
-    task, steps = _task(model, reward, reference)
+    task, steps = _task(model, reward, reference, runs=True)
     theta, step_size = task.first(runs), rate(alpha, "alpha", np.inf)
     beta, plan = number(beta, "beta", 0), _terms(terms)
     G, epochs = _group(group), whole(epochs, "epochs", least=1)
@@ -202,12 +202,16 @@ def _group(group: int) -> int:
 
 
 def _task(
-    model: LanguageModel, reward: Reward | TokenRewards, reference: LanguageModel | None
+    model: LanguageModel,
+    reward: Reward | TokenRewards,
+    reference: LanguageModel | None,
+    *,
+    runs: bool = False,
 ) -> tuple[Task, tuple[Array, Credit] | None]:
     """What is to be learned; rewards by token add up to that of the answer."""
     if not isinstance(reward, TokenRewards):
-        return Task.of(model, reward, reference), None
-    world = model.world
+        return Task.of(model, reward, reference, runs=runs), None
+    world = a_model(model, "model").world
     shape = (len(world.prompts), world.n_prefixes, len(world.vocabulary))
     steps = table(reward.steps, "steps", shape)
     return Task.of(model, model.tables.along(steps), reference), (steps, reward.credit)

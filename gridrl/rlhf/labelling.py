@@ -47,14 +47,15 @@ def label_pairs(
         TypeError, ValueError: n < 1, beta < 0, a model of another world, one that gives only one
             answer to a prompt, a world that is too large.
     """
+    a_model(model, "model")
     sharp, chance = number(beta, "beta", 0), generator(rng)
-    x = chance.integers(len(world.prompts), size=whole(n, "n", least=1))
+    x = chance.integers(len(a_world(world, "world").prompts), size=whole(n, "n", least=1))
     if world.enumerable or not callable(reward):
         R, p = world.rewards(reward), _probs(world, model)
         first, second = _two_answers(p, x, chance.random((2, n)))
         gap = R[x, first] - R[x, second]
     else:
-        first, second = _written(world, model, x, 2, chance).T
+        first, second = _written(world, model, x, 2, chance, both=True).T
         paid = (scores(world, reward, x, world.tokens_of(y)) for y in (first, second))
         gap = np.subtract(*paid)
     wins = chance.random(n) < expit(sharp * gap)
@@ -74,7 +75,7 @@ def all_pairs(world: TokenWorld, reward: Reward, reference: LanguageModel, beta:
     Raises:
         TypeError, ValueError: as `label_pairs`.
     """
-    pair_shape(world)
+    pair_shape(a_world(world, "world"))
     R, p = world.rewards(reward), _probs(world, reference)
     shown = p[:, :, None] * p[:, None, :]
     shown[:, np.arange(p.shape[1]), np.arange(p.shape[1])] = 0.0
@@ -100,6 +101,7 @@ def label_rankings(
     Raises:
         TypeError, ValueError: as `label_pairs`; k < 2, or more than the model can write.
     """
+    a_model(model, "model")
     sharp, chance, many = number(beta, "beta", 0), generator(rng), whole(n, "n", least=1)
     x, many_each = chance.integers(len(world.prompts), size=many), whole(k, "k", least=2)
     if world.enumerable or not callable(reward):
@@ -126,9 +128,14 @@ def _several(p: Array, x: Indices, k: int, chance: np.random.Generator) -> Indic
 
 
 def _written(
-    world: TokenWorld, model: LanguageModel, x: Indices, k: int, chance: np.random.Generator
+    world: TokenWorld,
+    model: LanguageModel,
+    x: Indices,
+    k: int,
+    chance: np.random.Generator,
+    both: bool = False,
 ) -> Indices:
-    """The same by writing, (n, k): of pairs both again while they are equal, else the repeats.
+    """The same by writing, (n, k): what repeats is written again; `both` of a pair, if asked for.
 
     Raises:
         ValueError: the model writes too few different answers.
@@ -143,11 +150,12 @@ def _written(
         again = earlier.any(axis=2)
         if not again.any():
             return shown
-        if k == 2:
+        if both:
             again[:] = again.any(axis=1, keepdims=True)
     asked = world.prompts[x[int(again.any(axis=1).argmax())]]
     raise ValueError(
-        f"model must have {k} answers to compare; {TRIES} tries find fewer to {asked!r}"
+        f"model must have {k} answers to compare, and not be all but sure of one; {TRIES} tries"
+        f" find fewer to {asked!r}"
     )
 
 

@@ -107,8 +107,8 @@ def expectation_of(
         n: answers to a prompt.
         truth: what should come out, for the bias.
         symmetric: a promise that the order of y does not matter: far fewer groups are tried.
-        samples: draw so many groups for each prompt instead of trying all; `.error` says how far
-            off the mean may be. In worlds of any size.
+        samples: draw so many groups for each prompt instead of trying all, whether symmetric or
+            not; `.error` says how far off the mean may be. In worlds of up to 4e18 answers.
         rng: a seed, a Generator, or None for fresh chance; of samples.
 
     >>> from gridrl.rlhf.language import LanguageModel

@@ -42,7 +42,7 @@ class LanguageModel:
         logits: (contexts, V); -inf is a token that is never written. None is uniform.
         context: "prefix", or the number n of last tokens.
 
-    >>> from gridrl.rlhf.tokens import TokenWorld, a_world, paid
+    >>> from gridrl.rlhf.tokens import TokenWorld
     >>> world = TokenWorld(["?"], "ab", 2)
     >>> model = LanguageModel(world)
     >>> model.distribution("?").round(3)
@@ -114,7 +114,7 @@ class LanguageModel:
     def next_token(self, prompt: str, prefix: str = "") -> dict[str, float]:
         """pi(token | prompt, prefix), by token.
 
-        >>> from gridrl.rlhf.tokens import TokenWorld, a_world, paid
+        >>> from gridrl.rlhf.tokens import TokenWorld
         >>> LanguageModel(TokenWorld(["?"], "a", 2)).next_token("?", "a")
         {'a': 0.5, '$': 0.5}
         """
@@ -136,7 +136,7 @@ class LanguageModel:
         """Write `n` answers to a prompt, token by token."""
         x = np.full(whole(n, "n", least=1), self.world.prompt(prompt))
         rows = self.write(x, temperature=temperature, rng=rng)
-        return tuple(self.world.text(row[row >= 0]) for row in rows)
+        return self.world.texts_of(rows)
 
     def generate(
         self,
@@ -230,7 +230,7 @@ def write(model: LanguageModel, chances: Array, x: Indices, uniform: Array) -> I
         written[going, t] = token
         now[going] = onward(world, model.context, now[going], token)
         going = going[token < V - 1]
-    return written.reshape(K, len(x), -1)
+    return written.reshape(K, len(x), world.length)
 
 
 def scores(

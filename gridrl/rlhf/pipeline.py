@@ -109,6 +109,7 @@ def mixed(one: LanguageModel, other: LanguageModel) -> LanguageModel:
 def ask(begun: Begun, votes: int, rng: int | np.random.Generator | None) -> Asked:
     """Step 2: a Bradley-Terry human judges pairs of the reference's answers; fit what was said."""
     world = begun.story.world
+    whole(votes, "votes", least=1)
     said = label_pairs(world, begun.story.reward, begun.reference, votes, rng=rng)
     bigrams = model_features(LanguageModel(world, context=1))
     reward = fit_reward_model(world, said, features=bigrams, l2=1e-3).reward

@@ -129,7 +129,7 @@ def policy_gradient(
         alpha: step size, or a function of the update's number, from 1; it may exceed 1.
         samples: answers drawn for each prompt; None enumerates all, and gives the exact gradient.
         baseline: `leave_one_out`, `group_mean` or `no_baseline`; the exact gradient needs none.
-        runs: learners at once; None is one, without the axis.
+        runs: learners at once; None is one, without the axis, or one for each reward.
         rng: a seed, a Generator, or None for fresh chance.
 
     >>> from gridrl.rlhf.tokens import TokenWorld
@@ -142,7 +142,7 @@ def policy_gradient(
         TypeError, ValueError: beta < 0, a negative alpha, no updates, too few samples for the
             baseline, a reward or a reference that does not fit the model.
     """
-    task, beta = Task.of(model, reward, reference), number(beta, "beta", 0)
+    task, beta = Task.of(model, reward, reference, runs=True), number(beta, "beta", 0)
     theta, step_size = task.first(runs), rate(alpha, "alpha", np.inf)
     G = None if samples is None else whole(samples, "samples", least=1)
     chance = Chance(rng, len(theta))

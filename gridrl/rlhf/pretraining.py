@@ -53,9 +53,11 @@ class Corpus:
 
     def __post_init__(self) -> None:
         prompts = indices(self.prompts, "prompts", len(a_world(self.world, "world").prompts)).copy()
+        if prompts.ndim != 1:
+            raise ValueError(f"prompts must have shape (n,); it has {prompts.shape}")
         n, L = len(prompts), self.world.length
-        tokens = indices(np.asarray(self.tokens) + 1, "tokens + 1", len(self.world.vocabulary) + 1)
-        if prompts.ndim != 1 or tokens.shape != (n, L):
+        tokens = _tokens(self.tokens, len(self.world.vocabulary))
+        if tokens.shape != (n, L):
             raise ValueError(f"tokens must have shape ({n}, {L}); it has {tokens.shape}")
         weights = table(self.weights, "weights", (n,))
         if len(bad := np.flatnonzero(weights < 0)):
@@ -63,8 +65,8 @@ class Corpus:
             raise ValueError(f"weights[{k}] must not be negative; it is {weights[k]:g}")
         if not weights.sum() > 0:
             raise ValueError("weights must not all be 0")
-        self._must_end(tokens - 1)
-        for name, values in (("prompts", prompts), ("tokens", tokens - 1), ("weights", weights)):
+        self._must_end(tokens)
+        for name, values in (("prompts", prompts), ("tokens", tokens), ("weights", weights)):
             object.__setattr__(self, name, read_only(values))
 
     def _must_end(self, tokens: Indices) -> None:
@@ -124,6 +126,19 @@ class Corpus:
 
     def __repr__(self) -> str:
         return f"Corpus({len(self)} texts, {int(self.lengths.sum())} tokens)"
+
+
+def _tokens(tokens: ArrayLike, V: int) -> Indices:
+    """Numbers of tokens, -1 where there is none."""
+    given = np.asarray(tokens)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"tokens must hold whole numbers; it holds {given.dtype}")
+    if len(bad := np.argwhere((given < -1) | (given >= V))):
+        at = tuple(int(i) for i in bad[0])
+        raise ValueError(
+            f"tokens[{', '.join(map(str, at))}] must be in -1..{V - 1}; it is {given[at]}"
+        )
+    return given.astype(np.intp)
 
 
 def _read(world: TokenWorld, text: Text, k: int) -> tuple[int, Indices]:

@@ -2,7 +2,8 @@
 
 Token t is paid -beta log(pi_old / p_ref), the last one R as well: without discounting that adds up
 to Rhat = R - beta log(p / p_ref) of the answer. At the optimum what is to come is the value of the
-prefix whatever is written, so that advantages have no noise there, and PPO arrives exactly.
+prefix whatever is written, so that advantages have no noise there, and PPO arrives exactly (if its
+values are those of prefixes).
 
 Symbols: rho the ratio pi / pi_old of a token; A its advantage; V (K, states) the value of what was
 written, in reward units; arrays of tokens are (K, B, G, L), as in `rollouts`.
@@ -92,6 +93,15 @@ class PPOPlan:
             called(self.control, "control")
 
 
+def _controlled_by(control: Control, beta: Array, log_ratios: Array) -> Array:
+    """The next beta, (K,), after a batch with these log-ratios of tokens."""
+    divergence = log_ratios.sum(axis=-1).mean(axis=(1, 2))
+    found = table(control(beta, divergence), "control(beta, KL)", beta.shape)
+    if (found < 0).any():
+        raise ValueError(f"control(beta, KL) must not be negative; it is {found}")
+    return found
+
+
 def _plan(plan: PPOPlan | None) -> PPOPlan:
     if not isinstance(plan, PPOPlan | None):
         raise TypeError(f"plan must be a PPOPlan or None; it is {plan!r}")
@@ -127,7 +137,7 @@ def ppo(
         updates: batches; one snapshot each.
         alpha: step size, or a function of the update's number; it may exceed 1.
         plan: what is done with a batch; None is `PPOPlan()`.
-        runs: learners at once; None is one, without the axis.
+        runs: learners at once; None is one, without the axis, or one for each reward.
         rng: a seed, a Generator, or None for fresh chance.
 
     >>> from gridrl.rlhf.tokens import TokenWorld
@@ -139,7 +149,7 @@ def ppo(
     Raises:
         TypeError, ValueError: as `policy_gradient`.
     """
-    task, plan = Task.of(model, reward, reference), _plan(plan)
+    task, plan = Task.of(model, reward, reference, runs=True), _plan(plan)
     theta, step_size = task.first(runs), rate(alpha, "alpha", np.inf)
     beta_now = np.full(len(theta), number(beta, "beta", 0))
     chance, V = Chance(rng, len(theta)), np.zeros((len(theta), _states(model)))
@@ -153,13 +163,7 @@ def ppo(
             weight = surrogate_slope(draws.log_probs(theta) - old, A, plan.epsilon)
             theta = theta + step_size(update) * draws.mean_gradient(theta, weight)
         if plan.control is not None:
-            beta_now = table(
-                plan.control(charged, log_ratios.sum(axis=-1).mean(axis=(1, 2))),
-                "control(beta, KL)",
-                charged.shape,
-            )
-            if (beta_now < 0).any():
-                raise ValueError(f"control(beta, KL) must not be negative; it is {beta_now}")
+            beta_now = _controlled_by(plan.control, charged, log_ratios)
         clipped = held_back(draws, draws.log_probs(theta) - old, A, plan.epsilon)
         yield tuned(task, theta, charged, runs, clipped)
 
@@ -182,8 +186,7 @@ def ppo_gradient(
     """
     task, beta = Task.of(model, reward, reference), number(beta, "beta", 0)
     before = written_by(task, old)
-    shape = (len(model.world.prompts), model.world.n_prefixes)
-    V = np.broadcast_to(values, shape).reshape(1, -1)
+    V = _value_table(values, model)
 
     def estimate(x: int, y: ArrayLike) -> Array:
         draws = one_group(model, x, y)
@@ -217,6 +220,15 @@ def _values(V: Array, draws: Answers) -> Array:
     """The value of what was written before each token, (K, B, G, L); 0 after the end."""
     k = np.arange(len(V))[:, None, None, None]
     return np.where(draws.alive, V[k, _state(draws)], 0.0)
+
+
+def _value_table(values: ArrayLike, model: LanguageModel) -> Array:
+    """One value for all, or one of each prompt and prefix, (P, n), as (1, states)."""
+    given = table(values, "values")
+    if given.ndim == 0:
+        return np.full((1, _states(model)), float(given))
+    shape = (len(model.world.prompts), model.world.n_prefixes)
+    return table(given, "values", shape).reshape(1, -1)
 
 
 def _states(model: LanguageModel) -> int:

@@ -118,6 +118,7 @@ def _table(votes: ArrayLike) -> Array:
     if len(bad := np.argwhere(w < 0)):
         at = tuple(int(i) for i in bad[0])
         raise ValueError(f"votes{list(at)} must not be negative; it is {w[at]:g}")
+    w = w * ~np.eye(w.shape[1], dtype=bool)
     if not w.any():
         raise ValueError("votes must hold at least one vote; there is none")
     return w
@@ -143,7 +144,7 @@ def _compared(reward: RewardModel | ArrayLike, votes: Votes) -> tuple[Array, Arr
         return _gaps(first, second), choices.weights
     w = _table(votes)
     r = table(reward.reward if isinstance(reward, RewardModel) else reward, "reward", w.shape[:2])
-    x, y, other = np.nonzero(w * ~np.eye(r.shape[-1], dtype=bool))
+    x, y, other = np.nonzero(w)
     return _gaps(r[x, y], r[x, other]), w[x, y, other]
 
 

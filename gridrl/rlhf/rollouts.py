@@ -44,8 +44,17 @@ class Task:
     __setstate__ = restore
 
     @classmethod
-    def of(cls, model: LanguageModel, reward: Reward, reference: LanguageModel | None) -> Task:
+    def of(
+        cls,
+        model: LanguageModel,
+        reward: Reward,
+        reference: LanguageModel | None,
+        *,
+        runs: bool = False,
+    ) -> Task:
         """A task, once its parts fit each other; no reference is the first policy itself.
+
+        With `runs`, each run may have a reward of its own.
 
         Raises:
             TypeError, ValueError: another world, a reward of another shape, an answer that only the
@@ -59,16 +68,16 @@ class Task:
         if callable(reward) and not model.world.enumerable:
             must_cover_tokens(reference, model)
             return cls(model, reference, reward)
-        R = model.world.rewards(reward, runs=True)
+        R = model.world.rewards(reward, runs=runs)
         must_cover(reference, model.log_probs)
         return cls(model, reference, R)
 
     def first(self, runs: int | None) -> Array:
         """The logits of all runs before learning, (K, contexts, V)."""
         own = len(self.R) if self.many else None
-        if own and runs is not None and whole(runs, "runs", least=1) != own:
+        if own is not None and runs is not None and whole(runs, "runs", least=1) != own:
             raise ValueError(f"runs must be {own}, one for each reward; it is {runs}")
-        K = own or whole(1 if runs is None else runs, "runs", least=1)
+        K = whole(1 if runs is None else runs, "runs", least=1) if own is None else own
         return np.tile(self.model.logits, (K, 1, 1))
 
     @property
@@ -110,7 +119,10 @@ def written_by(task: Task, old: LanguageModel | None) -> Callable[[Answers], Arr
     """
     writer = task.model if old is None else a_model(old, "old")
     must_share_world(task.model.world, writer.world, "old")
-    must_cover(writer, task.model.log_probs, "old")
+    if task.model.world.enumerable:
+        must_cover(writer, task.model.log_probs, "old")
+    else:
+        must_cover_tokens(writer, task.model, "old")
     return lambda draws: draws.log_probs_under(writer)
 
 
@@ -143,5 +155,7 @@ def one_group(model: LanguageModel, x: int, y: ArrayLike) -> Answers:
     group = indices(y, "y", model.world.n_completions)
     if group.ndim != 1 or len(group) == 0:
         raise ValueError(f"y must have shape (G,), G at least 1; it has {group.shape}")
-    written = model.world.tokens_of(group)[None, None]
+    world = model.world
+    written = world.completion_tokens[group] if world.enumerable else world.tokens_of(group)
+    written = written[None, None]
     return Answers(model, np.zeros((1, 1, 1), dtype=np.intp), prompts[:, None], written)

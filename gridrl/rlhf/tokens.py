@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,7 @@ from numpy.typing import ArrayLike
 from gridrl.processes import MDP, SparseTransitions
 from gridrl.rlhf import numbering
 from gridrl.rlhf.spelling import check_words, sequence
-from gridrl.tables import Array, Indices, index, number, read_only, restore, table, whole
+from gridrl.tables import Array, Indices, index, indices, number, read_only, restore, table, whole
 
 ENUMERABLE = 1_000_000  # completions of all prompts together
 Reward = Callable[[str, str], float] | ArrayLike
@@ -80,6 +81,25 @@ class TokenWorld:
     def separator(self) -> str:
         """What stands between the tokens of a text."""
         return "" if all(len(token) == 1 for token in self.vocabulary) else " "
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """What a context of last tokens may hold: the tokens, then other words of prompts."""
+        spelt = (word for x in self.prompts for word in self._spelt(x))
+        return tuple(dict.fromkeys([*self.vocabulary, *spelt]))
+
+    @cached_property
+    def asked(self) -> Indices:
+        """The words of each prompt, by number, -1 after its end, (P, most words)."""
+        number, rows = {w: i for i, w in enumerate(self.words)}, [*map(self._spelt, self.prompts)]
+        words = np.full((len(rows), max(map(len, rows))), -1, dtype=np.intp)
+        for row, spelt in zip(words, rows, strict=True):
+            row[: len(spelt)] = [number[word] for word in spelt]
+        return read_only(words)
+
+    def _spelt(self, prompt: str) -> list[str]:
+        """A prompt's words: between spaces; or, if tokens are characters, its characters."""
+        return prompt.split() if " " in prompt or self.separator else list(prompt)
 
     @cached_property
     def _number(self) -> dict[str, int]:
@@ -191,7 +211,9 @@ class TokenWorld:
         Raises:
             ValueError: a world too large to number.
         """
-        return numbering.tokens_of(completions, *self._size)
+        numbering.first_of_level(*self._size)
+        y = indices(completions, "completions", self.n_completions)
+        return numbering.tokens_of(y, *self._size)
 
     def numbers_of(self, tokens: ArrayLike) -> Indices:
         """The numbers of completions given by tokens (..., length), -1 after their end, (...).
@@ -199,7 +221,10 @@ class TokenWorld:
         Raises:
             ValueError: a world too large to number.
         """
-        return numbering.numbers_of(tokens, *self._size)
+        rows = np.asarray(tokens)
+        if rows.ndim == 0 or rows.shape[-1] != self.length:
+            raise ValueError(f"tokens must have shape (..., {self.length}); it has {rows.shape}")
+        return numbering.numbers_of(rows, *self._size)
 
     @cached_property
     def lengths(self) -> Indices:
@@ -213,7 +238,10 @@ class TokenWorld:
 
     def texts_of(self, tokens: Indices) -> tuple[str, ...]:
         """Completions given by tokens (n, length), -1 after their end, as texts."""
-        return tuple(self.text(row[row >= 0]) for row in tokens)
+        words = np.append(np.array(self.vocabulary, dtype=object), "")[tokens]
+        ends = (tokens >= 0).sum(axis=1).tolist()
+        between = self.separator
+        return tuple(between.join(row[:k]) for row, k in zip(words, ends, strict=True))
 
     def completions(self, prompt: str) -> tuple[str, ...]:
         """All answers to a prompt, in the order of every table here."""
@@ -257,9 +285,11 @@ class TokenWorld:
         self.must_be_enumerable()
         if callable(reward):
             reward = [[paid(reward, x, y, name) for y in self.texts] for x in self.prompts]
-        elif runs and np.ndim(reward) == 3:
-            shape = (len(np.asarray(reward)), *shape)
-        return table(reward, name, shape)
+            return table(reward, name, shape)
+        given = table(reward, name)
+        if runs and given.ndim == 3 and len(given):
+            shape = (len(given), *shape)
+        return table(given, name, shape)
 
     def mdp(self, reward: Reward, gamma: float = 1.0) -> MDP:
         """The token MDP: states are prompt and prefix, and one end; actions are tokens.
@@ -278,7 +308,7 @@ class TokenWorld:
         matrix = csr_array((np.ones(S * V), (np.arange(S * V), to)), shape=(S * V, S))
         start = np.zeros(S)
         start[: S - 1 : n] = 1 / prompts
-        labels = [f"{x}|{self.text(row[row >= 0])}" for x in self.prompts for row in self.prefixes]
+        labels = [f"{x}|{y}" for x in self.prompts for y in self.texts_of(self.prefixes)]
         return MDP(
             SparseTransitions(matrix, V),
             np.concatenate([paid.reshape(-1, V), np.zeros((1, V))]),
@@ -311,6 +341,8 @@ def paid(
         TypeError, ValueError: it is no finite number; prompt and answer are named.
     """
     value = reward(prompt, answer)
+    if type(value) is float and isfinite(value):  # the usual, before a name is made up
+        return value
     if isinstance(value, bool | np.bool_):
         return float(value)
     return number(value, f"{name}({prompt!r}, {answer!r})")

@@ -29,8 +29,7 @@ LARGEST = 50_000_000  # logits of a model
 
 def words_of(world: TokenWorld) -> tuple[str, ...]:
     """What a context of last tokens may hold: the tokens, then other words of prompts."""
-    others = [w for x in world.prompts for w in _spelt(world, x) if w not in world.vocabulary]
-    return (*world.vocabulary, *dict.fromkeys(others))
+    return world.words
 
 
 def n_contexts(world: TokenWorld, context: str | int) -> int:
@@ -54,11 +53,9 @@ def first_rows(world: TokenWorld, context: str | int) -> Indices:
     """The row of logits where the answer to each prompt begins, (P,)."""
     if context == "prefix":
         return np.arange(len(world.prompts)) * world.n_prefixes
-    number = {word: i for i, word in enumerate(words_of(world))}
     rows = np.zeros(len(world.prompts), dtype=np.intp)
-    for x, prompt in enumerate(world.prompts):
-        for word in _spelt(world, prompt):
-            rows[x] = onward(world, context, rows[x], number[word])
+    for word in world.asked.T:  # -1 where a prompt has fewer: nothing stands there
+        rows = np.where(word < 0, rows, onward(world, context, rows, word))
     return rows
 
 
@@ -85,13 +82,6 @@ def rows_along(world: TokenWorld, context: str | int, x: ArrayLike, tokens: Arra
         rows[..., t] = now
         now = onward(world, context, now, written[..., t])
     return rows
-
-
-def _spelt(world: TokenWorld, prompt: str) -> list[str]:
-    """A prompt's words: between spaces; or, if tokens are characters, its characters."""
-    if " " in prompt or world.separator:
-        return prompt.split()
-    return list(prompt)
 
 
 @dataclass(frozen=True, eq=False)

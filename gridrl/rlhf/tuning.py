@@ -18,7 +18,7 @@ from gridrl.rlhf.divergences import expected, kl_by_tokens, log_ratio
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.regularised import optimality_gap
 from gridrl.rlhf.rollouts import Task
-from gridrl.tables import Array, read_only, restore
+from gridrl.tables import Array, index, read_only, restore
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,8 @@ class Tuned:
 
     def run(self, k: int) -> LanguageModel:
         """What run k has learned."""
-        return self.task.model.with_logits(self.logits.reshape(-1, *self.logits.shape[-2:])[k])
+        each = self.logits.reshape(-1, *self.logits.shape[-2:])
+        return self.task.model.with_logits(each[index(k, "k", len(each))])
 
     @property
     def reward(self) -> Array:

@@ -85,7 +85,8 @@ class Pairs:
         """
         rows = [_texts(vote, k) for k, vote in enumerate(votes)]
         numbers = [
-            (world.prompt(x), world.completion(y), world.completion(other)) for x, y, other in rows
+            (world.prompt(x), _number(world, y, k), _number(world, other, k))
+            for k, (x, y, other) in enumerate(rows)
         ]
         prompt, chosen, rejected = np.array(numbers, dtype=np.intp).reshape(-1, 3).T
         return cls(world, prompt, chosen, rejected, mu)
@@ -185,7 +186,10 @@ class Rankings:
                 f"votes must rank equally many answers; they rank {sizes[0]} to {sizes[-1]}"
             )
         x = [world.prompt(prompt) for prompt, _ in rows]
-        y = [[world.completion(y) for group in groups for y in group] for _, groups in rows]
+        y = [
+            [_number(world, text, k) for group in groups for text in group]
+            for k, (_, groups) in enumerate(rows)
+        ]
         ranks = [[k for k, group in enumerate(groups) for _ in group] for _, groups in rows]
         return cls(world, x, y, ranks)
 
@@ -284,17 +288,23 @@ def _ranks(ranks: ArrayLike | None, shape: tuple[int, ...]) -> Indices:
     return given
 
 
+def _number(world: TokenWorld, text: str | Sequence[str], k: int) -> int:
+    return int(world.numbers_of(world.answer(text, f"votes[{k}]")))
+
+
 def _texts(vote: Sequence[str], k: int) -> tuple[str, ...]:
-    words = tuple(vote)
-    if isinstance(vote, str) or len(words) != 3:
+    if isinstance(vote, str) or not isinstance(vote, Sequence) or len(vote) != 3:
         raise ValueError(f"votes[{k}] must be (prompt, chosen, rejected); it is {vote!r}")
-    return words
+    return tuple(vote)
 
 
 def _groups(vote: Sequence[str | Sequence[str]], k: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
     """A prompt, and its answers in groups that tie, the best first."""
-    prompt, *rest = vote if not isinstance(vote, str) else ("",)
-    groups = tuple((group,) if isinstance(group, str) else tuple(group) for group in rest)
+    wrong = ValueError(f"votes[{k}] must be (prompt, best, ..., worst); it is {vote!r}")
+    if isinstance(vote, str) or not isinstance(vote, Sequence) or len(vote) < 2:
+        raise wrong
+    prompt, *rest = vote
+    groups = tuple(group if isinstance(group, tuple) else (group,) for group in rest)
     if not isinstance(prompt, str) or sum(map(len, groups)) < 2 or not all(groups):
-        raise ValueError(f"votes[{k}] must be (prompt, best, ..., worst); it is {vote!r}")
+        raise wrong
     return prompt, groups

@@ -256,6 +256,22 @@ REFUSED: list[tuple[Call, type[Exception], str]] = [
     (lambda: expectation_of(3, WORLD, MODEL, n=1), TypeError, "estimator must be a function"),  # type: ignore[arg-type]
     (lambda: move_world().reward("2", "fly $"), ValueError, "answer must be of .*; it has 'fly'"),
     (lambda: rejection_sampling(MODEL, R, 2, samples=2, rng=-1), ValueError, "rng must be at"),
+    (lambda: WORLD.tokens_of([99]), ValueError, r"completions\[0\] must be in 0..6; it is 99"),
+    (lambda: WORLD.tokens_of([1.7]), TypeError, "completions must hold whole numbers"),
+    (lambda: WORLD.numbers_of([[0]]), ValueError, r"tokens must have shape \(..., 2\)"),
+    (lambda: ppo(MODEL, [[1, 2], [1]], updates=1), ValueError, "reward must be a rectangular"),
+    (lambda: ppo(MODEL, np.zeros((0, 2, 7)), updates=1), ValueError, "reward must have shape"),
+    (lambda: ppo(MODEL, R, updates=1, rng=0).run(5), ValueError, "k must be in 0..0; it is 5"),
+    (
+        lambda: group_gradient(MODEL, np.stack([R, R]), beta=0.1),
+        ValueError, r"reward must have shape \(2, 7\); it has \(2, 2, 7\)",
+    ),
+    (lambda: ppo_gradient(MODEL, R, beta=0.1, values=[1.0] * 5), ValueError, "values must have sh"),
+    (
+        lambda: Corpus(WORLD, np.array([0]), np.array([[6, 0]]), np.ones(1)),
+        ValueError, r"tokens\[0, 0\] must be in -1..2; it is 6",
+    ),
+    (lambda: compare(word_world(3), votes=0), ValueError, "votes must be at least 1"),
     (lambda: plot.frontier(MODEL, R, {"?": OTHER}), ValueError, "must be of the same world"),
 ]  # fmt: skip
 

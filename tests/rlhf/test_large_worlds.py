@@ -26,6 +26,7 @@ from gridrl.rlhf import (
     expectation_of,
     fit_preference_model,
     fit_reward_model,
+    group_gradient,
     grpo,
     ipo,
     kl,
@@ -37,6 +38,7 @@ from gridrl.rlhf import (
     overoptimisation,
     policy_gradient,
     ppo,
+    ppo_gradient,
     pretrain,
     regularised_optimum,
     rejection_sampling,
@@ -213,19 +215,19 @@ def test_votes_are_drawn_alike(small: Callable[[], None]) -> None:
     from scipy.stats import chi2_contingency
 
     world = TokenWorld(["?"], "ab", 1)
-    model, n = bigram(world), 6000
+    model, n = LanguageModel(world, np.log([[0.12, 0.44, 0.44]])), 6000
 
     def pairs() -> Indices:
         votes = label_pairs(world, likes_a, model, n, rng=0)
         return np.asarray(np.bincount(votes.chosen * 3 + votes.rejected, minlength=9), np.intp)
 
-    def ranked() -> Indices:
-        votes = label_rankings(world, likes_a, model, n, 3, rng=0)
-        return np.asarray(np.bincount(votes.completions @ [9, 3, 1], minlength=27), np.intp)
+    def ranked(k: int) -> Indices:
+        votes = label_rankings(world, likes_a, model, n, k, rng=0)
+        return np.asarray(np.bincount(votes.completions @ [9, 3, 1][:k], minlength=27), np.intp)
 
-    listed = [pairs(), ranked()]
+    listed = [pairs(), ranked(2), ranked(3)]
     small()
-    for before, after in zip(listed, [pairs(), ranked()], strict=True):
+    for before, after in zip(listed, [pairs(), ranked(2), ranked(3)], strict=True):
         met = before + after > 0
         assert chi2_contingency(np.array([before, after])[:, met]).pvalue > 1e-5
 
@@ -386,7 +388,22 @@ def test_tables_of_pairs_are_refused_with_their_size() -> None:
     mute = np.full((13, 9), -np.inf)
     mute[:, 0] = 0.0
     alone = LanguageModel(LARGE, mute, context=1)
-    with pytest.raises(ValueError, match=r"model must have 2 answers to compare; .* 'the "):
+    with pytest.raises(ValueError, match=r"model must have 2 answers to compare, .* 'the "):
         label_pairs(LARGE, likes_a, alone, 2, rng=0)
     with pytest.raises(ValueError, match=r"reward\('the .*\) must be finite; it is nan"):
         ppo(bigram(LARGE), lambda x, y: np.nan, updates=1, rng=0)
+
+
+def test_estimators_work_in_large_worlds_too() -> None:
+    model = bigram(LARGE)
+    old = model.with_logits(model.logits + 0.1)
+    for make in (group_gradient, ppo_gradient):
+        estimator = make(model, likes_a, beta=0.1, old=old)
+        found = expectation_of(estimator, LARGE, model, n=2, samples=3, rng=0)
+        assert found.mean.shape == model.logits.shape
+    mute = np.array(model.logits)
+    mute[:, 2] = -np.inf
+    with pytest.raises(ValueError, match=r"old must not give probability 0 .* 'c'"):
+        group_gradient(model, likes_a, beta=0.1, old=model.with_logits(mute))
+    with pytest.raises(ValueError, match=r"reference must not give probability 0 .* 'c'"):
+        estimate_objective(model, model.with_logits(mute), likes_a, 0.1, n=5)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from gridrl.rlhf.choices import plackett_luce
 from gridrl.rlhf.labelling import all_pairs, label_pairs, label_rankings
 from gridrl.rlhf.language import LanguageModel
 from gridrl.rlhf.tokens import TokenWorld
@@ -33,8 +34,8 @@ BAD_TEXTS = [
     ([("?", "a$")], r"votes\[0\] must be \(prompt, chosen, rejected\)"),
     ([("?", "a$", "b$"), "?ab"], r"votes\[1\] must be \(prompt, chosen, rejected\)"),
     ([("x", "a$", "b$")], r"prompt must be one of '\?', '!'; it is 'x'"),
-    ([("?", "c$", "b$")], r"completion\[0\] must be one of a b \$; it is 'c'"),
-    ([("?", "aaa$", "b$")], r"completion must have at most 2 tokens; it has 4"),
+    ([("?", "c$", "b$")], r"votes\[0\]\[0\] must be one of a b \$; it is 'c'"),
+    ([("?", "aaa$", "b$")], r"votes\[0\] must have at most 2 tokens; it has 4"),
 ]
 
 
@@ -192,3 +193,20 @@ def test_bad_questions() -> None:
         ValueError, match=r"model must have two answers to compare; it has one to '\?'"
     ):
         label_pairs(WORLD, R, model.with_logits(sure), 2)
+
+
+def test_a_tuple_ties_and_a_list_is_one_answer() -> None:
+    votes = Rankings.from_texts(WORLD, [("?", ["a", "$"], ("bb", "$"))])
+    assert votes.completions.tolist() == [[1, 6, 0]]
+    assert votes.ranks.tolist() == [[0, 1, 1]]
+    for vote in [(), 5, ("?",), ("?", 3)]:
+        with pytest.raises((ValueError, TypeError)):
+            Rankings.from_texts(WORLD, [vote])  # type: ignore[list-item]
+
+
+def test_too_many_ties_for_all_their_orders() -> None:
+    world = TokenWorld(["?"], "abc", 2)
+    votes = Rankings.from_texts(world, [("?", world.texts[:12])])
+    with pytest.raises(ValueError, match=r"at most 10 answers that tie .* one has 12"):
+        plackett_luce(world, votes)
+    assert len(votes.pairs()) == 66
