@@ -125,6 +125,11 @@ def pairwise(world: TokenWorld, votes: Votes) -> Choices:
 
     Of pairs, of rankings (all C(K,2) pairs of a prompt count as one vote), or of infinitely many
     votes, a table (P, N, N) of how often the row was preferred to the column.
+
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> votes = Rankings.from_texts(world, [("?", "b", "a", "$")])
+    >>> round(pairwise(world, votes).loss(np.array([[0.0, 0.0, 1.0]])), 4)
+    0.4399
     """
     if not isinstance(votes, Pairs | Rankings):
         return _infinite(world, votes)
@@ -143,6 +148,11 @@ def plackett_luce(world: TokenWorld, votes: Votes) -> Choices:
 
     More efficient than pairs, if the human ranks so: those of one ranking are not independent. A
     ranking of two is a pair. Answers that tie are taken in every order, and the logs averaged.
+
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> votes = Rankings.from_texts(world, [("?", "b", "a", "$")])
+    >>> round(plackett_luce(world, votes).loss(np.array([[0.0, 0.0, 1.0]])), 4)
+    1.2446
     """
     if not isinstance(votes, Rankings):
         return pairwise(world, votes)

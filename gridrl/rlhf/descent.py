@@ -76,7 +76,11 @@ class Direct:
 
 
 def steepest(gradient: Array, mean: Array, square: Array, t: int) -> tuple[Array, Array, Array]:
-    """The gradient as it is."""
+    """The gradient as it is.
+
+    >>> steepest(np.array([3.0, -0.1]), np.zeros(2), np.zeros(2), t=1)[0]
+    array([ 3. , -0.1])
+    """
     return gradient, mean, square
 
 
@@ -90,6 +94,10 @@ def adam(gradient: Array, mean: Array, square: Array, t: int) -> tuple[Array, Ar
         mean: of gradients so far, to be handed on.
         square: of their squares, to be handed on.
         t: the step.
+
+    >>> step, mean, square = adam(np.array([3.0, -0.1]), np.zeros(2), np.zeros(2), t=1)
+    >>> step.round(4), mean.round(4)
+    (array([ 1., -1.]), array([ 0.3 , -0.01]))
     """
     mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
     return mean / (1 - 0.9**t) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8), mean, square

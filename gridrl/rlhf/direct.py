@@ -115,6 +115,12 @@ def dpo_without_reference(
     There is no beta and no reference: the optimum is softmax(R), wherever it starts. Arguments are
     those of `dpo`.
 
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> model = LanguageModel(TokenWorld(["?"], "ab", 1))
+    >>> votes = [[[0.5, 0.6, 0.6], [0.4, 0.5, 0.5], [0.4, 0.5, 0.5]]]
+    >>> dpo_without_reference(model, votes).probs.round(4)
+    array([[0.4286, 0.2857, 0.2857]])
+
     Raises:
         TypeError, ValueError: as `dpo`.
     """
@@ -207,6 +213,12 @@ def kto(
 
 def margins(model: LanguageModel, reference: LanguageModel, votes: Pairs) -> Array:
     """h(x, chosen) - h(x, rejected) of each vote, (n,), in nats; times beta a difference in reward.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> uniform = LanguageModel(TokenWorld(["?"], "ab", 1))
+    >>> model = uniform.with_logits([[0.0, 1.0, 0.0]])
+    >>> margins(model, uniform, Pairs.from_texts(model.world, [("?", "a", "b"), ("?", "b", "a")]))
+    array([-1.,  1.])
 
     Raises:
         ValueError: one of the models gives an answer of a vote probability 0.

@@ -78,6 +78,13 @@ def distill_reverse(
     start. One snapshot a round of `steps` iterations; it stops where
     nothing is gained.
 
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> world = TokenWorld(["?"], "ab", 2)
+    >>> teacher = LanguageModel(world, [[1, 0, 0], [0, 2, 0], [0, 0, 3]])
+    >>> found = distill_reverse(teacher, LanguageModel(world, context=1))
+    >>> bool(found.reverse < 1e-9)  # two tokens: the last one says what the tree knows
+    True
+
     Raises:
         ValueError: models of two worlds; a teacher that never writes an answer of the student's
             (the divergence is infinite); it is named.

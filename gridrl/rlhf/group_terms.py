@@ -32,7 +32,11 @@ Anchor = Callable[[Array, Array], Array]
 
 
 def no_baseline(r: Array, alive: Mask) -> Array:
-    """b = 0: every answer counts by its reward alone."""
+    """b = 0: every answer counts by its reward alone.
+
+    >>> no_baseline(np.array([1.0, 0.0, 0.0, 1.0]), np.ones(4, bool))
+    array([0., 0., 0., 0.])
+    """
     return np.zeros(r.shape)
 
 
@@ -40,6 +44,9 @@ def group_mean(r: Array, alive: Mask) -> Array:
     """b = the mean reward of the group (..., G), the answer's own included.
 
     Which is why the estimate is too small on average, by the factor 1 - 1/G.
+
+    >>> group_mean(np.array([1.0, 0.0, 0.0, 1.0]), np.ones(4, bool))
+    array([0.5, 0.5, 0.5, 0.5])
 
     Raises:
         ValueError: a group of one, whose advantage is always 0.
@@ -55,6 +62,9 @@ def leave_one_out(r: Array, alive: Mask) -> Array:
 
     One that is left alone, all others having ended, is its own baseline: it learns nothing.
     [Kool et al. 2019; arXiv:2402.14740]
+
+    >>> leave_one_out(np.array([1.0, 0.0, 0.0, 1.0]), np.ones(4, bool)).round(4)
+    array([0.3333, 0.6667, 0.6667, 0.3333])
 
     Raises:
         ValueError: a group of one.
@@ -74,12 +84,20 @@ def _more_than_one(r: Array) -> None:
 
 
 def group_std(r: Array, alive: Mask) -> Array:
-    """The standard deviation of a group (..., G), divided by G: 0 if all are paid the same."""
+    """The standard deviation of a group (..., G), divided by G: 0 if all are paid the same.
+
+    >>> group_std(np.array([1.0, 0.0, 0.0, 1.0]), np.ones(4, bool))
+    array([0.5])
+    """
     return _spread(r, alive, 0)
 
 
 def sample_std(r: Array, alive: Mask) -> Array:
-    """The same, divided by G - 1, as in some programs."""
+    """The same, divided by G - 1, as in some programs.
+
+    >>> sample_std(np.array([1.0, 0.0, 0.0, 1.0]), np.ones(4, bool)).round(4)
+    array([0.5774])
+    """
     return _spread(r, alive, 1)
 
 
@@ -94,17 +112,29 @@ def _spread(r: Array, alive: Mask, ddof: int) -> Array:
 
 
 def per_token(lengths: Array) -> Array:
-    """1/|o|: an answer counts the same however long, so that a token of a long one counts less."""
+    """1/|o|: an answer counts the same however long, so that a token of a long one counts less.
+
+    >>> per_token(np.array([1, 2, 4]))
+    array([1.  , 0.5 , 0.25])
+    """
     return 1 / lengths
 
 
 def per_answer(lengths: Array) -> Array:
-    """1: every token counts the same.  [arXiv:2503.20783]"""
+    """1: every token counts the same.  [arXiv:2503.20783]
+
+    >>> per_answer(np.array([1, 2, 4]))
+    array([1., 1., 1.])
+    """
     return np.ones(lengths.shape)
 
 
 def to_reference(log_reference: Array, log_old: Array) -> Array:
-    """The penalty draws to the reference.  [arXiv:2402.03300, eq. 3]"""
+    """The penalty draws to the reference.  [arXiv:2402.03300, eq. 3]
+
+    >>> to_reference(np.array([-0.7]), np.array([-0.2]))
+    array([-0.7])
+    """
     return log_reference
 
 
@@ -112,6 +142,9 @@ def to_old(log_reference: Array, log_old: Array) -> Array:
     """The penalty draws to the policy that wrote the batch.  [lecture 002]
 
     At the first step on a batch it is 0, and so is its gradient.
+
+    >>> to_old(np.array([-0.7]), np.array([-0.2]))
+    array([-0.2])
     """
     return log_old
 

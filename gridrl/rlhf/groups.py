@@ -59,12 +59,20 @@ class TokenRewards:
 
 
 def own_reward(A: Array) -> Array:
-    """A token is credited with the reward it got itself, (..., L).  [lecture 002]"""
+    """A token is credited with the reward it got itself, (..., L).  [lecture 002]
+
+    >>> own_reward(np.array([1.0, 0.0, 2.0]))
+    array([1., 0., 2.])
+    """
     return A
 
 
 def rewards_to_come(A: Array) -> Array:
-    """A token is credited with what came from it on, (..., L).  [arXiv:2402.03300, sec. 4.1.3]"""
+    """A token is credited with what came from it on, (..., L).  [arXiv:2402.03300, sec. 4.1.3]
+
+    >>> rewards_to_come(np.array([1.0, 0.0, 2.0]))
+    array([3., 2., 2.])
+    """
     return A[..., ::-1].cumsum(axis=-1)[..., ::-1]
 
 
@@ -177,6 +185,12 @@ def group_gradient(
 
     (x, y (G,)) -> the gradient of the objective, of the shape of the logits: what `grpo` averages
     over prompts, and `expectation_of` looks at. `old` is who wrote them; None is the policy itself.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> model = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> estimate = group_gradient(model, [[0.0, 1.0]], beta=0.0)
+    >>> estimate(0, np.array([0, 1])), estimate(0, np.array([1, 1]))
+    (array([[ 0.5, -0.5]]), array([[0., 0.]]))
     """
     task, steps = _task(model, reward, reference)
     plan, beta = _terms(terms), number(beta, "beta", 0)

@@ -71,7 +71,14 @@ def k3(log_prob_policy: Any, log_prob_reference: Any) -> Any:
 
 
 def importance_weighted(estimator: Estimator) -> Estimator:
-    """(p / p_old) k at p_old = p, the ratio differentiated too: mends the gradient of k1 and k3."""
+    """(p / p_old) k at p_old = p, the ratio differentiated too: mends the gradient of k1 and k3.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> uniform = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> model = uniform.with_logits([[1.0, 0.0]])
+    >>> loss_gradient(importance_weighted(k1), model, uniform).round(4)
+    array([[ 0.1966, -0.1966]])
+    """
 
     def weighted(lp: Any, lq: Any) -> Any:
         return np.exp(lp - np.real(lp)) * estimator(lp, lq)
@@ -80,7 +87,14 @@ def importance_weighted(estimator: Estimator) -> Estimator:
 
 
 def as_reward(estimator: Estimator) -> Estimator:
-    """k as a number that REINFORCE is charged, not a loss: (p / p_old) k, k not differentiated."""
+    """k as a number that REINFORCE is charged, not a loss: (p / p_old) k, k not differentiated.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> uniform = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> model = uniform.with_logits([[1.0, 0.0]])
+    >>> loss_gradient(as_reward(k1), model, uniform).round(4)
+    array([[ 0.1966, -0.1966]])
+    """
 
     def charged(lp: Any, lq: Any) -> Any:
         return np.exp(lp - np.real(lp)) * estimator(np.real(lp), lq)
@@ -139,14 +153,26 @@ def moments(estimator: Estimator, policy: Policy, reference: LanguageModel) -> M
 
 
 def kl_gradient(model: LanguageModel, reference: LanguageModel) -> Array:
-    """Grad KL(p || q) = E_p[(log p - log q) grad log p], the mean over prompts, as the logits."""
+    """Grad KL(p || q) = E_p[(log p - log q) grad log p], the mean over prompts, as the logits.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> uniform = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> kl_gradient(uniform.with_logits([[1.0, 0.0]]), uniform).round(4)
+    array([[ 0.1966, -0.1966]])
+    """
     lp = against(a_model(model, "model"), reference)
     ratio = np.where(np.isneginf(lp), 0.0, log_ratio(lp, reference.log_probs))
     return _gradient(model, model.probs * ratio)
 
 
 def forward_kl_gradient(model: LanguageModel, reference: LanguageModel) -> Array:
-    """Grad KL(q || p) = -E_q[grad log p], the mean over prompts, as the logits."""
+    """Grad KL(q || p) = -E_q[grad log p], the mean over prompts, as the logits.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> uniform = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> forward_kl_gradient(uniform.with_logits([[1.0, 0.0]]), uniform).round(4)
+    array([[ 0.2311, -0.2311]])
+    """
     must_share_world(a_model(model, "model").world, a_model(reference, "reference").world)
     must_cover(model, reference.log_probs, "model")
     return _gradient(model, -reference.probs)
@@ -179,6 +205,12 @@ def token_loss_gradient(
 
     Even with k2 it is not grad KL of the answers: each token answers for its own ratio, not for the
     prefixes it leads to.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> uniform = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> model = uniform.with_logits([[1.0, 0.0]])
+    >>> token_loss_gradient(k2, model, uniform).round(4)  # one token: nothing is led to
+    array([[ 0.1966, -0.1966]])
     """
     against(a_model(model, "model"), reference)
     lp, lq = (log_softmax(m.logits, axis=-1)[m.tables.contexts] for m in (model, reference))

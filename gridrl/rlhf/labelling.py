@@ -98,6 +98,14 @@ def label_rankings(
     The human ranks by beta R plus Gumbel noise, which is Plackett-Luce. The answers are drawn in
     the same way: the k largest of log p plus Gumbel noise are k draws without putting back.
 
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> said = label_rankings(world, [[0.0, 1.0, 5.0]], LanguageModel(world), 4, 3, rng=0)
+    >>> said.completions
+    array([[1, 2, 0],
+           [2, 0, 1],
+           [2, 1, 0],
+           [2, 1, 0]])
+
     Raises:
         TypeError, ValueError: as `label_pairs`; k < 2, or more than the model can write.
     """

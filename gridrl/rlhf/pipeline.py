@@ -88,6 +88,10 @@ def begin(story: Story, *, beta: float = 0.5, smoothing: float = 1.0, share: flo
         beta: what a nat of KL costs.
         smoothing: of the counts, so that every answer can be written.
         share: of the corpus among what is fine-tuned on.
+
+    >>> from gridrl.rlhf.words import move_world
+    >>> begin(move_world()).reference.world
+    TokenWorld(16 prompts, 5 tokens, length 4, 341 completions each)
     """
     if not number(smoothing, "smoothing", 0) > 0:
         raise ValueError("smoothing must be above 0, so that every answer can be written; it is 0")
@@ -107,7 +111,12 @@ def mixed(one: LanguageModel, other: LanguageModel) -> LanguageModel:
 
 
 def ask(begun: Begun, votes: int, rng: int | np.random.Generator | None) -> Asked:
-    """Step 2: a Bradley-Terry human judges pairs of the reference's answers; fit what was said."""
+    """Step 2: a Bradley-Terry human judges pairs of the reference's answers; fit what was said.
+
+    >>> from gridrl.rlhf.words import move_world
+    >>> ask(begin(move_world()), 100, rng=0).votes
+    Pairs(100 votes, TokenWorld(16 prompts, 5 tokens, length 4, 341 completions each))
+    """
     world = begun.story.world
     whole(votes, "votes", least=1)
     said = label_pairs(world, begun.story.reward, begun.reference, votes, rng=rng)

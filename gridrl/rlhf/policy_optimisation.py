@@ -93,6 +93,12 @@ def sampled_gradient(
 
     (x, y (G,)) -> (1/G) sum_i [Rhat(y_i) - b_i] d log p(y_i) / dtheta, of the shape of the logits:
     what `policy_gradient` averages over prompts, and `expectation_of` looks at.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> model = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> estimate = sampled_gradient(model, [[0.0, 1.0]], beta=0.0)
+    >>> estimate(0, np.array([0, 1]))
+    array([[ 0.5, -0.5]])
     """
     task, beta = Task.of(model, reward, reference), number(beta, "beta", 0)
 

@@ -265,7 +265,13 @@ def logits_of(logits: Array, counts: Array) -> Array:
 
 
 def as_tree(model: LanguageModel) -> LanguageModel:
-    """The same distribution, each answer on its own branch: what it learns moves nothing else."""
+    """The same distribution, each answer on its own branch: what it learns moves nothing else.
+
+    >>> bigram = LanguageModel(TokenWorld(["?"], "ab", 2), context=1)
+    >>> tree = as_tree(bigram)
+    >>> bigram.logits.shape, tree.logits.shape, bool(np.allclose(tree.probs, bigram.probs))
+    ((5, 3), (3, 3), True)
+    """
     steps = log_softmax(model.logits, axis=-1)[model.tables.contexts]
     return LanguageModel(model.world, steps.reshape(-1, steps.shape[-1]))
 
@@ -274,6 +280,11 @@ def sentence_log_prob(model: LanguageModel, sentence: str) -> float:
     """log pi of what follows the longest prompt that a sentence begins with, in nats.
 
     Lecture's question: is P("... because the cat is too big") > P("... the hat is too big")?
+
+    >>> world = TokenWorld(["too big:"], ["cat", "hat"], 1)
+    >>> model = pretrain(world, [("too big:", "cat")] * 3 + [("too big:", "hat")])
+    >>> round(float(np.exp(sentence_log_prob(model, "too big: cat"))), 4)
+    0.75
     """
     return a_model(model, "model").log_prob(*_parted(model.world, sentence, "sentence"))
 

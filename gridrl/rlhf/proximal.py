@@ -183,6 +183,12 @@ def ppo_gradient(
     (x, y (G,)) -> (1/G) sum_i sum_t of the clipped surrogate's gradient, as the logits. `old` is
     who wrote the answers; None is the policy itself, as in the first step on a batch. `values`
     are those of prefixes, (P, n) or one for all, in reward units.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> model = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> estimate = ppo_gradient(model, [[0.0, 1.0]], beta=0.0)
+    >>> estimate(0, np.array([0, 1]))
+    array([[ 0.25, -0.25]])
     """
     task, beta = Task.of(model, reward, reference), number(beta, "beta", 0)
     before = written_by(task, old)

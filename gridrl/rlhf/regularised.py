@@ -120,6 +120,9 @@ def unregularised_optimum(world: TokenWorld, reward: Reward) -> Array:
     """What beta = 0 makes best: the answers of largest reward, evenly, (P, N).
 
     Whatever they look like: the reference has no say, and an answer it would never write may win.
+
+    >>> unregularised_optimum(TokenWorld(["?"], "ab", 1), [[2.0, 0.0, 2.0]])
+    array([[0.5, 0. , 0.5]])
     """
     top = best(world.rewards(reward)).astype(np.float64)
     return top / top.sum(axis=1, keepdims=True)
@@ -150,6 +153,12 @@ def implied_reward(policy: Policy, reference: LanguageModel, beta: float) -> Arr
     The reward that the policy is best for, less beta log Z(x). A pair of answers to one prompt has
     the same Z, so that it cancels in every difference. It is -inf where only the policy is 0, and
     nan where both are.
+
+    >>> uniform = LanguageModel(TokenWorld(["?"], "ab", 1))
+    >>> best = regularised_optimum(uniform, [[0.0, 1.0, 3.0]], beta=0.5)
+    >>> r = implied_reward(best.probs, uniform, beta=0.5)
+    >>> (r - r[:, :1]).round(4)
+    array([[0., 1., 3.]])
 
     Raises:
         TypeError, ValueError: beta <= 0; an answer with probability 0 under the reference only.
@@ -200,6 +209,12 @@ def soft_values(reference: LanguageModel, reward: Reward, beta: float) -> SoftVa
 
     One sweep is enough, from the longest prefixes to the empty one: nothing comes back.
 
+    >>> uniform = LanguageModel(TokenWorld(["?"], "a", 1))
+    >>> found = soft_values(uniform, [[0.0, 1.0]], beta=0.5)
+    >>> best = regularised_optimum(uniform, [[0.0, 1.0]], beta=0.5)
+    >>> found.V.round(4), (0.5 * best.log_z).round(4)
+    (array([[0.7169]]), array([0.7169]))
+
     Raises:
         TypeError, ValueError: beta <= 0, a reward that does not fit the world.
     """
@@ -221,6 +236,11 @@ def token_model(world: TokenWorld, probs: Any) -> LanguageModel:
 
     p(token | prefix) is the share of the prefix's answers that go on so; where none does, tokens
     are even, and never needed.
+
+    >>> world = TokenWorld(["?"], "a", 2)
+    >>> model = token_model(world, [[0.5, 0.125, 0.375]])
+    >>> {token: round(p, 3) for token, p in model.next_token("?", "a").items()}
+    {'a': 0.75, '$': 0.25}
 
     Raises:
         TypeError, ValueError: rows that are no distributions, another shape.

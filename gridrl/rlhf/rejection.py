@@ -143,6 +143,12 @@ def self_improvement(
         success: 1 for a right answer, else 0, or the chance that it passes.
         rounds: one snapshot each; their `reward` is P(success).
 
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> model = LanguageModel(TokenWorld(["?"], "ab", 3), context=1)
+    >>> rounds = self_improvement.iterates(model, lambda x, y: "ab" in y, rounds=3)
+    >>> [now.reward.round(3).tolist() for now in rounds]
+    [[0.861], [0.939], [0.969]]
+
     Raises:
         ValueError: success outside [0, 1]; a prompt that is never answered right, which is named.
     """

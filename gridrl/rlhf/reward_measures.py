@@ -66,6 +66,12 @@ def accuracy_by_gap(
     """Accuracy and share of the comparisons with |r(x,y) - r(x,y')| in [edge, next), (bins,) each.
 
     The accuracy of an empty bin is nan.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> votes = Pairs.from_texts(world, [("?", "a", "b"), ("?", "b", "a"), ("?", "$", "a")])
+    >>> accuracy_by_gap([[4.0, 1.0, 2.0]], votes, [0, 2, 10])
+    (array([0.5, 1. ]), array([0.66666667, 0.33333333]))
     """
     delta, weights = _compared(reward, comparisons)
     bounds = table(edges, "edges")
@@ -89,6 +95,13 @@ def reward_calibration(
 
     Each pair is counted from its predicted winner's side, so that predictions run from 1/2 to 1.
 
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> votes = Pairs.from_texts(world, [("?", "a", "b")] * 3 + [("?", "b", "a")])
+    >>> found = reward_calibration([[0.0, np.log(3), 0.0]], votes)
+    >>> found.predicted, found.observed
+    (array([0.75]), array([0.75]))
+
     Raises:
         TypeError, ValueError: bins < 1, a reward that does not fit the votes.
     """
@@ -105,7 +118,11 @@ def reward_calibration(
 
 
 def reward_ceiling(votes: ArrayLike) -> float:
-    """E[max(p, 1 - p)]: what no reward can exceed in accuracy on votes (P, N, N), `all_pairs`."""
+    """E[max(p, 1 - p)]: what no reward can exceed in accuracy on votes (P, N, N), `all_pairs`.
+
+    >>> round(reward_ceiling([[[0.5, 0.8], [0.2, 0.5]]]), 3)
+    0.8
+    """
     w = _table(votes)
     return float(np.maximum(w, w.swapaxes(-1, -2)).sum() / 2 / w.sum())
 

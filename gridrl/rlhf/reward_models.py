@@ -166,7 +166,14 @@ def centred(world: TokenWorld, reward: Reward, demonstrations: Iterable[Sequence
 
 
 def token_counts(world: TokenWorld) -> Array:
-    """How often each token stands in each answer, (P, N, V): the same for all prompts."""
+    """How often each token stands in each answer, (P, N, V): the same for all prompts.
+
+    >>> world = TokenWorld(["?"], "a", 2)
+    >>> world.texts, token_counts(world)
+    (('$', 'a$', 'aa'), array([[[0., 1.],
+            [1., 1.],
+            [2., 0.]]]))
+    """
     tokens = world.completion_tokens
     counts = (tokens[:, :, None] == np.arange(len(world.vocabulary))).sum(axis=1)
     return np.broadcast_to(counts, (len(world.prompts), *counts.shape)).astype(np.float64)
@@ -177,6 +184,12 @@ def model_features(model: LanguageModel) -> Array:
 
     What a reward model finds when it starts from the supervised one: its contexts, with new numbers
     in them. Contexts that stand in no answer are left out.
+
+    >>> bigram = LanguageModel(TokenWorld(["?"], "a", 2), context=1)
+    >>> bigram.world.texts, model_features(bigram)
+    (('$', 'a$', 'aa'), array([[[0., 0., 0., 1.],
+            [0., 1., 1., 0.],
+            [1., 0., 1., 0.]]]))
 
     Raises:
         ValueError: the model knows each answer's prefix, so that no two answers share anything.

@@ -138,6 +138,12 @@ def sample_best_of_n(
     *,
     rng: int | np.random.Generator | None = None,
 ) -> str:
-    """Write `n` answers and keep the best, the first of those that tie; of worlds of any size."""
+    """Write `n` answers and keep the best, the first of those that tie; of worlds of any size.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> model = LanguageModel(TokenWorld(["?"], "ab", 30), context=1)
+    >>> sample_best_of_n(model, lambda x, y: y.count("a"), "?", 50, rng=0)
+    'aaabaaba$'
+    """
     answers = model.sample(prompt, whole(n, "n", least=1), rng=rng)
     return max(answers, key=lambda answer: paid(reward, prompt, answer))

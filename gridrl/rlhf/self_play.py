@@ -48,12 +48,22 @@ class Playing:
 
 
 def current_policy(now: Playing) -> Array:
-    """Self-play: the opponent is the policy as it is."""
+    """Self-play: the opponent is the policy as it is.
+
+    >>> pi, average, opponent = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    >>> current_policy(Playing(pi, average, opponent, iteration=1))
+    array([1., 0.])
+    """
     return now.policy
 
 
 def past_mixture(now: Playing) -> Array:
-    """The opponent is the average of all policies so far."""
+    """The opponent is the average of all policies so far.
+
+    >>> pi, average, opponent = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    >>> past_mixture(Playing(pi, average, opponent, iteration=1))
+    array([0.5, 0.5])
+    """
     return now.average
 
 

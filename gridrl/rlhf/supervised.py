@@ -67,13 +67,25 @@ def sft(
 
 
 def log_likelihood(model: LanguageModel, texts: Corpus | Sequence[Text]) -> float:
-    """The mean of log pi(y|x) over texts, in nats; -inf if one of them is impossible."""
+    """The mean of log pi(y|x) over texts, in nats; -inf if one of them is impossible.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> round(log_likelihood(LanguageModel(world), [("?", "a"), ("?", "b")]), 4)
+    -1.0986
+    """
     corpus = a_corpus(a_model(model, "model").world, texts, "texts")
     return _mean_log_prob(model.logits, _shares(model, corpus, False))
 
 
 def perplexity(model: LanguageModel, texts: Corpus | Sequence[Text]) -> float:
-    """exp(- mean log pi of a token): among how many tokens the model hesitates on average."""
+    """exp(- mean log pi of a token): among how many tokens the model hesitates on average.
+
+    >>> from gridrl.rlhf.tokens import TokenWorld
+    >>> world = TokenWorld(["?"], "ab", 1)
+    >>> round(perplexity(LanguageModel(world), [("?", "a"), ("?", "b")]), 4)
+    3.0
+    """
     corpus = a_corpus(a_model(model, "model").world, texts, "texts")
     tokens = float((corpus.weights * corpus.lengths).sum())
     total = log_likelihood(model, corpus) * float(corpus.weights.sum())
