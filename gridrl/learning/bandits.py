@@ -121,6 +121,10 @@ def gaussian_posterior(Q: Array, N: Array, uniform: Array) -> Array:
     """Draw mu_a ~ N(N Q / (N + 1), 1 / (N + 1)): rewards of variance 1, a prior N(0, 1), (K, A).
 
     [Russo et al. 2018, A Tutorial on Thompson Sampling, sec. 4; Agrawal & Goyal 2013]
+
+    >>> Q, N = np.array([[0.5, 0.9]]), np.array([[3.0, 8.0]])
+    >>> gaussian_posterior(Q, N, np.full((1, 2), 0.5))  # the medians
+    array([[0.375, 0.8  ]])
     """
     from scipy.special import ndtri
 
@@ -131,6 +135,10 @@ def beta_posterior(Q: Array, N: Array, uniform: Array) -> Array:
     """Draw mu_a ~ Beta(1 + N Q, 1 + N (1 - Q)): rewards 0 or 1, a uniform prior, (K, A).
 
     [Russo et al. 2018, A Tutorial on Thompson Sampling, sec. 3]
+
+    >>> Q, N = np.array([[0.5, 0.9]]), np.array([[2.0, 10.0]])
+    >>> beta_posterior(Q, N, np.full((1, 2), 0.5)).round(3)  # the medians
+    array([[0.5  , 0.852]])
 
     Raises:
         ValueError: a mean outside [0, 1]: rewards were not 0 or 1.

@@ -57,19 +57,37 @@ Baseline = Callable[[Moments], Array]
 
 
 def mean_baseline(moments: Moments) -> Array:
-    """b = the mean return-to-go of all visits, the same for everything seen, (..., Z)."""
+    """b = the mean return-to-go of all visits, the same for everything seen, (..., Z).
+
+    >>> from gridrl.worlds import random_walk
+    >>> mdp = random_walk(3).mdp(gamma=1)
+    >>> mean_baseline(exact_moments(mdp, np.zeros((5, 2)))).round(3)
+    array([0.5, 0.5, 0.5, 0.5, 0.5])
+    """
     total = moments.visits.sum(axis=-1, keepdims=True)
     mean = ratio(moments.returns.sum(axis=-1, keepdims=True), total)
     return np.broadcast_to(mean, moments.visits.shape)
 
 
 def value_baseline(moments: Moments) -> Array:
-    """b(o) = the mean return-to-go of the visits to o: V(s) where states are seen, (..., Z)."""
+    """b(o) = the mean return-to-go of the visits to o: V(s) where states are seen, (..., Z).
+
+    >>> from gridrl.worlds import random_walk
+    >>> mdp = random_walk(3).mdp(gamma=1)
+    >>> value_baseline(exact_moments(mdp, np.zeros((5, 2)))).round(3)
+    array([0.  , 0.25, 0.5 , 0.75, 0.  ])
+    """
     return ratio(moments.returns, moments.visits)
 
 
 def optimal_baseline(moments: Moments) -> Array:
-    """b(o) = E[Y_o . U_o] / E|U_o|^2: the least variance any baseline table leaves, (..., Z)."""
+    """b(o) = E[Y_o . U_o] / E|U_o|^2: the least variance any baseline table leaves, (..., Z).
+
+    >>> from gridrl.worlds import random_walk
+    >>> mdp = random_walk(3).mdp(gamma=1)
+    >>> optimal_baseline(exact_moments(mdp, np.zeros((5, 2)))).round(3)
+    array([0. , 0.5, 0.5, 0.5, 0. ])
+    """
     return ratio(moments.YU, moments.UU)
 
 

@@ -94,6 +94,12 @@ def fisher_information(mdp: MDP | POMDP, theta: ArrayLike) -> Array:
     The natural gradient is F^+ dJ/dtheta, here A(s,a) up to a constant a state.
     [Kakade 2001, A Natural Policy Gradient]
 
+    >>> from gridrl.worlds import random_walk
+    >>> walk = random_walk(1).mdp(gamma=1)
+    >>> fisher_information(walk, np.zeros((3, 2)))[1]
+    array([[ 0.25, -0.25],
+           [-0.25,  0.25]])
+
     Raises:
         ValueError: as `exact_policy_gradient`.
     """

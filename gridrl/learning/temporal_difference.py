@@ -131,6 +131,12 @@ def expected_sarsa(
     """Q(s,a) <- Q(s,a) + alpha [r + gamma sum_a' pi(a'|s') Q(s',a') - Q(s,a)].  [eq. 6.9]
 
     Args, Raises: as `q_learning`.
+
+    >>> from gridrl.worlds import cliff_walking
+    >>> cliff = cliff_walking().mdp(gamma=1)
+    >>> learned = expected_sarsa(cliff, episodes=500, alpha=1.0, epsilon=0, rng=0)
+    >>> float(learned.V[36])  # greedy: the best way, as q_learning
+    -13.0
     """
     world, Q, N, step_size, explore = begin_control(mdp, alpha, epsilon, steps, runs, rng)
     for episode in range(1, whole(episodes, "episodes", least=1) + 1):

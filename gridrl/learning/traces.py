@@ -32,12 +32,20 @@ Traces = Callable[[Array], Array]
 
 
 def accumulating(e: Array) -> Array:
-    """e(s) <- e(s) + 1 on a visit.  [Sutton & Barto 2018, sec. 12.2]"""
+    """e(s) <- e(s) + 1 on a visit.  [Sutton & Barto 2018, sec. 12.2]
+
+    >>> accumulating(np.array([0.0, 0.5, 1.0]))
+    array([1. , 1.5, 2. ])
+    """
     return e + 1
 
 
 def replacing(e: Array) -> Array:
-    """e(s) <- 1 on a visit.  [Singh & Sutton 1996]"""
+    """e(s) <- 1 on a visit.  [Singh & Sutton 1996]
+
+    >>> replacing(np.array([0.0, 0.5, 1.0]))
+    array([1., 1., 1.])
+    """
     return np.ones_like(e)
 
 

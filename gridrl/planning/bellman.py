@@ -73,7 +73,17 @@ def q_values(mdp: MDP, policy: ArrayLike) -> Array:
 
 
 def advantages(mdp: MDP, policy: ArrayLike) -> Array:
-    """A^pi(s,a) = Q^pi(s,a) - V^pi(s), and sum_a pi A = 0; shape of `policy`.  [lecture 004]"""
+    """A^pi(s,a) = Q^pi(s,a) - V^pi(s), and sum_a pi A = 0; shape of `policy`.  [lecture 004]
+
+    >>> from gridrl.planning import uniform_policy
+    >>> from gridrl.worlds import random_walk
+    >>> walk = random_walk(3).mdp(gamma=1)
+    >>> A = advantages(walk, uniform_policy(walk))
+    >>> A.round(3)[1:-1]  # towards the end that pays, or away from it
+    array([[-0.25,  0.25],
+           [-0.25,  0.25],
+           [-0.25,  0.25]])
+    """
     pi, Q = policy_table(mdp, policy), q_values(mdp, policy)
     return Q - (pi * Q).sum(axis=-1, keepdims=True)
 

@@ -94,6 +94,13 @@ def actor_critic_step(
         episodes: of a batch.
         steps: of an episode: this world has no ends.
         alpha: the actor's step size.
+
+    >>> from gridrl.planning import expected_return
+    >>> from gridrl.worlds import penguin_world
+    >>> mdp = penguin_world().mdp(gamma=0.9)
+    >>> now = actor_critic_step(mdp, None, np.random.default_rng(0))
+    >>> expected_return(mdp, now.policy) > expected_return(mdp, uniform_policy(mdp))
+    True
     """
     run = actor_critic.iterates(
         mdp, updates=updates, episodes=episodes, alpha=alpha, theta=_logits(before), steps=steps,
@@ -124,6 +131,13 @@ def ppo_step(
         steps: of an episode: this world has no ends.
         alpha: step size.
         settings: what is done with a batch.
+
+    >>> from gridrl.planning import expected_return
+    >>> from gridrl.worlds import penguin_world
+    >>> mdp = penguin_world().mdp(gamma=0.9)
+    >>> now = ppo_step(mdp, None, np.random.default_rng(0))
+    >>> expected_return(mdp, now.policy) > expected_return(mdp, uniform_policy(mdp))
+    True
     """
     run = ppo.iterates(
         mdp, updates=updates, episodes=episodes, alpha=alpha, settings=settings,
@@ -141,6 +155,11 @@ def seek_novelty(world: MDP, visits: Array) -> Array:
     Args:
         world: the model.
         visits: how often the agent was in each state, (S,).
+
+    >>> from gridrl.worlds import penguin_world
+    >>> visits = np.where(np.arange(16) == 12, 0, 100)  # never in square 13
+    >>> seek_novelty(penguin_world().mdp(gamma=0.9), visits)[8]  # above it: down
+    array([0., 0., 1., 0.])
     """
     # a bonus is no reward: gamma = 1 would have no finite values where nothing ends
     curious = world.replace(R=1 / np.sqrt(1 + visits), gamma=min(world.gamma, FAR_SIGHT))
@@ -148,7 +167,12 @@ def seek_novelty(world: MDP, visits: Array) -> Array:
 
 
 def wander(world: MDP, visits: Array) -> Array:
-    """A policy for exploring that needs no model: the uniform one, (S, A)."""
+    """A policy for exploring that needs no model: the uniform one, (S, A).
+
+    >>> from gridrl.worlds import penguin_world
+    >>> wander(penguin_world().mdp(gamma=0.9), np.zeros(16))[0]
+    array([0.25, 0.25, 0.25, 0.25])
+    """
     return uniform_policy(world)
 
 

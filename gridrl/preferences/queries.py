@@ -68,6 +68,14 @@ def disagreement_queries(
         count: how many are wanted.
         rng: breaks ties, which a single member leaves everywhere.
 
+    >>> class Opinions:  # two members, who agree on all pairs but the second
+    ...     def predictions(self, pairs):
+    ...         return np.array([[0.9, 0.1, 0.5], [0.9, 0.9, 0.5]])
+    ...
+    >>> pairs = [(Segment([0], [0]), Segment([s], [0])) for s in (1, 2, 3)]
+    >>> disagreement_queries(pairs, Opinions(), 1, np.random.default_rng(0))
+    [1]
+
     Raises:
         ValueError: there are fewer pairs than `count`.
     """
@@ -83,6 +91,14 @@ def information_queries(
     has none, though nobody knows its answer: entropy alone would ask it.
 
     Args, Raises: as `disagreement_queries`.
+
+    >>> class Opinions:  # the first pair: both unsure; the second: sure, of different things
+    ...     def predictions(self, pairs):
+    ...         return np.array([[0.5, 0.1], [0.5, 0.9]])
+    ...
+    >>> pairs = [(Segment([0], [0]), Segment([s], [0])) for s in (1, 2)]
+    >>> information_queries(pairs, Opinions(), 1, np.random.default_rng(0))
+    [1]
     """
     p = ensemble.predictions(pairs)
     gain = _coin(p.mean(axis=0)) - _coin(p).mean(axis=0)
@@ -102,6 +118,10 @@ def candidate_pairs(
         count: how many are wanted; there may be fewer.
         asked: says whether a pair was shown before: `PreferenceDataset.asked`.
         rng: draws them.
+
+    >>> clips = [Segment([s], [0]) for s in range(3)]
+    >>> len(candidate_pairs(clips, 9, lambda one, two: False, np.random.default_rng(0)))
+    3
     """
     pairs: dict[str, Pair] = {}
     for i, j in rng.integers(len(clips), size=(TRIES * count, 2)) if clips else ():

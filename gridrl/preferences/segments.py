@@ -161,7 +161,12 @@ class Comparison:
 
 
 def pair_of(first: Segment, second: Segment) -> str:
-    """The name of a pair, whichever clip is on the left."""
+    """The name of a pair, whichever clip is on the left.
+
+    >>> one, two = Segment([0], [0]), Segment([1], [0])
+    >>> pair_of(one, two) == pair_of(two, one)
+    True
+    """
     return "-".join(sorted((first.key, second.key)))
 
 
@@ -200,6 +205,13 @@ def cut(
         count: how many, drawn without repetition as long as there are enough; None is all of them.
         world: the fingerprint they carry.
         rng: a seed, a Generator, or None for fresh chance.
+
+    >>> from gridrl.learning import rollout
+    >>> from gridrl.worlds import penguin_world
+    >>> mdp = penguin_world().mdp(gamma=0.9)
+    >>> batch = rollout(mdp, np.full((16, 4), 0.25), episodes=2, steps=5, rng=0)
+    >>> len(cut(batch, 3)), len(cut(batch, 5))
+    (6, 2)
 
     Raises:
         ValueError: no episode is that long.

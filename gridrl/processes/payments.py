@@ -68,12 +68,19 @@ def leave(R: ArrayLike) -> SquareReward:
     """Pay R(s) on leaving s: r_{t+1} = R(s_t), the lecture's convention. R has shape (S,).
 
     For one and the same R, V_leave(s) = R(s) + gamma V_arrive(s): the same policies are optimal.
+
+    >>> leave([0.0, 1.0])
+    SquareReward(values=array([0., 1.]), on_arrival=False)
     """
     return SquareReward(table(R, "R"), on_arrival=False)
 
 
 def arrive(R: ArrayLike) -> SquareReward:
-    """Pay R(s') on arriving in s': r_{t+1} = R(s_{t+1}). R has shape (S,)."""
+    """Pay R(s') on arriving in s': r_{t+1} = R(s_{t+1}). R has shape (S,).
+
+    >>> arrive([0.0, 1.0])
+    SquareReward(values=array([0., 1.]), on_arrival=True)
+    """
     return SquareReward(table(R, "R"), on_arrival=True)
 
 
