@@ -58,6 +58,12 @@ def belief(
         at: where the penguin really is, drawn with the dashed box of what it sees; None draws none.
         ax: axes to draw on; None makes new ones.
 
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> world = GridWorld.from_text("S.F")
+    >>> ax = belief(world, [0.25, 0.75, 0])
+    >>> [text.get_text() for text in ax.texts if "%" in text.get_text()]
+    ['25%', '75%']
+
     Raises:
         TypeError, ValueError: `b` is no distribution; `at` is no square of the map.
     """
@@ -80,6 +86,12 @@ def q_values(
 ) -> Axes:
     """Colour four triangles a square by Q(s,a), each on the side its action means.
 
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> world = GridWorld.from_text("S.F")
+    >>> ax = q_values(world, np.arange(12.0).reshape(3, 4))
+    >>> [text.get_text() for text in ax.texts][3:6]  # up, of the three squares
+    ['0.00', '4.00', '8.00']
+
     Raises:
         ValueError: the world's moves are not some of up, right, down and left.
     """
@@ -99,6 +111,12 @@ def policy(world: GridWorld, policy: ArrayLike, *, ax: Axes | None = None) -> Ax
     """Draw pi(a|s) as arrows, as long and as thick as the action is likely.
 
     Terminal squares, and the end state, have none; staying put is a dot.
+
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> world = GridWorld.from_text("S.F")
+    >>> ax = policy(world, [[0, 1, 0, 0]] * 3)  # an arrow a square
+    >>> ax.collections[-1].N
+    3
 
     Raises:
         TypeError, ValueError: a row that is not a distribution; the first is named.
@@ -130,6 +148,11 @@ def transition_matrix(
         process: what to draw.
         action: of a decision process, whose action's matrix; it must be given then.
         ax: axes to draw on; None makes new ones.
+
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> ax = transition_matrix(GridWorld.from_text("S.F").markov_process())
+    >>> [text.get_text() for text in ax.texts]
+    ['.50', '1.00', '1.00', '.50']
     """
     P, title = _one_matrix(process, action)
     n, labels = len(P), process.labels

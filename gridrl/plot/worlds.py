@@ -43,6 +43,11 @@ def trajectory(
         states: state indices, (T + 1,), or a single episode of `Trajectories`.
         ax: axes to draw on; None makes new ones.
 
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> ax = trajectory(GridWorld.from_text("S.F"), [0, 1, 2])
+    >>> [text.get_text() for text in ax.texts][3:]  # after the squares' numbers, the steps'
+    ['1', '2']
+
     Raises:
         TypeError, ValueError: a state that is no square of the map; the first is named.
     """
@@ -67,6 +72,11 @@ def observation(
     world: GridWorld, s: int, *, look_alikes: bool = True, ax: Axes | None = None
 ) -> Axes:
     """Draw the dashed box: what is seen from state `s`; and shade the squares that look the same.
+
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> ax = observation(GridWorld.from_text("S.F"), 1)
+    >>> len(ax.patches)  # the dashed box
+    3
 
     Raises:
         TypeError, ValueError: `s` is no square of the map.

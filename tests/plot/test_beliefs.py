@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,6 @@ TIGER = tiger()
 EXACT = incremental_pruning(TIGER, tol=1e-3)
 LOST = lost_penguin_world().pomdp(gamma=0.9)
 NOTHING: Any = None
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def lines(ax: Axes, gid: str) -> list[Array]:

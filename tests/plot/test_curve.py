@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
@@ -18,12 +16,6 @@ from gridrl.tables import Array
 
 RNG = np.random.default_rng(0)
 ROWS = [{"episode": t, "returns": RNG.normal(t, 1, size=9), "t": [t, t]} for t in range(4)]
-
-
-@pytest.fixture(autouse=True)
-def close_figures() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def band_of(mean: Any, width: float = 1.0, x: Array | None = None) -> Band:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,6 @@ from matplotlib import pyplot as plt
 
 from gridrl import penguin_world, plot, ppo, reinforce
 from gridrl.learning import clipped_surrogate
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.2, 1.0])

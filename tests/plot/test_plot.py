@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,6 @@ ROW = GridWorld.from_text("S.H.F", rewards={"F": 1.0, "H": -2.0})
 LARGE = GridWorld.from_text("\n".join(["." * 20] * 19 + ["#" * 5 + "." * 14 + "F"]))
 WORLDS = [ICE, ROW, LARGE, russell_norvig_4x3(), cliff_walking(), GridWorld.from_text("S")]
 every_world = pytest.mark.parametrize("world", WORLDS, ids=repr)
-
-
-@pytest.fixture(autouse=True)
-def close_figures() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def texts(ax: Axes) -> list[str]:

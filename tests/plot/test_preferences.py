@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,12 +27,6 @@ FISH = np.array([float(tile == "F") for tile in ICE.state_tiles])
 LONG = GridWorld.from_text("S" + "." * 3 + "F")
 LARGE = GridWorld.from_text("\n".join(["." * 20] * 20))
 WORLDS = {"1 x 5": LONG, "4 x 4": ICE, "20 x 20": LARGE}
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def clips_of(world: GridWorld, count: int = 40) -> list[Segment]:
