@@ -199,9 +199,8 @@ def ppo_gradient(
         lp = before(draws)
         A = _advantages(task, draws, lp - task.log_reference(draws), np.array([beta]), V, 1.0)
         theta = model.logits[None]
-        return draws.mean_gradient(theta, surrogate_slope(draws.log_probs(theta) - lp, A, epsilon))[
-            0
-        ]
+        weight = surrogate_slope(draws.log_probs(theta) - lp, A, epsilon)
+        return draws.mean_gradient(theta, weight)[0]
 
     return estimate
 

@@ -155,7 +155,5 @@ def one_group(model: LanguageModel, x: int, y: ArrayLike) -> Answers:
     group = indices(y, "y", model.world.n_completions)
     if group.ndim != 1 or len(group) == 0:
         raise ValueError(f"y must have shape (G,), G at least 1; it has {group.shape}")
-    world = model.world
-    written = world.completion_tokens[group] if world.enumerable else world.tokens_of(group)
-    written = written[None, None]
+    written = model.world.tokens_of(group)[None, None]
     return Answers(model, np.zeros((1, 1, 1), dtype=np.intp), prompts[:, None], written)

@@ -240,7 +240,11 @@ def vote_table(votes: ArrayLike, world: TokenWorld, name: str) -> Array:
     Raises:
         TypeError, ValueError: another shape, a negative number, no votes, a world too large.
     """
-    w = table(votes, name, pair_shape(world))
+    try:
+        given = table(votes, name)
+    except TypeError as error:
+        raise TypeError(f"{error}; texts become votes by Pairs.from_texts") from error
+    w = table(given, name, pair_shape(world))
     if (negative := w < 0).any():
         at = tuple(int(i) for i in np.argwhere(negative)[0])
         raise ValueError(f"{name}[{', '.join(map(str, at))}] must not be negative; it is {w[at]:g}")

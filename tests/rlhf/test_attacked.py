@@ -443,3 +443,13 @@ def test_a_corpus_leaves_its_caller_s_arrays_alone() -> None:
 
 def test_the_learner_of_a_list_of_votes_has_an_axis() -> None:
     assert ipo(MODEL, [PAIRS], iterations=2).probs.shape == (1, 2, 7)
+
+
+@pytest.mark.parametrize("length", [1, 8])  # of the larger world no table of pairs would fit
+def test_texts_where_votes_belong(length: int) -> None:
+    world = TokenWorld(["?"], "abc", length)
+    texts: Any = [("?", "a$", "b$")]
+    with pytest.raises(TypeError, match=r"texts become votes by Pairs\.from_texts"):
+        dpo(LanguageModel(world), texts, beta=0.1)
+    with pytest.raises(TypeError, match=r"texts become votes by Pairs\.from_texts"):
+        fit_reward_model(world, texts)
